@@ -1,0 +1,73 @@
+"""kt_suite: a Keras-native tuning framework on TensorFlow and KerasTuner.
+
+A script written for KerasTuner runs when its import becomes ``import kt_suite as kt``. Names are fetched when first asked
+for, so that importing the package takes no time: TensorFlow is loaded with the first tuner or hypermodel.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kt_suite._version import __version__
+
+if TYPE_CHECKING:
+    from keras_tuner import SklearnTuner, synchronized
+
+    from kt_suite import applications, engine, errors, models, oracles, tuners
+    from kt_suite.hypermodel import HyperModel
+    from kt_suite.hyperparameters import HyperParameters
+    from kt_suite.objective import Objective
+    from kt_suite.oracles import Oracle
+    from kt_suite.tuner import Tuner
+    from kt_suite.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch
+
+_HOMES = {
+    "HyperModel": "kt_suite.hypermodel",
+    "HyperParameters": "kt_suite.hyperparameters",
+    "Objective": "kt_suite.objective",
+    "Oracle": "kt_suite.oracles",
+    "synchronized": "keras_tuner",
+    "Tuner": "kt_suite.tuner",
+    "RandomSearch": "kt_suite.tuners",
+    "GridSearch": "kt_suite.tuners",
+    "BayesianOptimization": "kt_suite.tuners",
+    "Hyperband": "kt_suite.tuners",
+    "SklearnTuner": "kt_suite.tuners",
+}
+_MODULES = ("applications", "engine", "errors", "models", "oracles", "tuners")
+
+__all__ = [  # noqa: RUF022 - grouped by what they are
+    "__version__",
+    "HyperModel",
+    "HyperParameters",
+    "Objective",
+    "Oracle",
+    "synchronized",
+    "Tuner",
+    "RandomSearch",
+    "GridSearch",
+    "BayesianOptimization",
+    "Hyperband",
+    "SklearnTuner",
+    "applications",
+    "engine",
+    "errors",
+    "models",
+    "oracles",
+    "tuners",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"kt_suite.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'kt_suite' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

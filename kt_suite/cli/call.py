@@ -1,0 +1,94 @@
+"""What ``kt-suite tune`` was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kt_suite.errors import ProjectError, StorageError, rule
+from kt_suite.storage import Storage
+
+# Settings that may differ when a search goes on: how long it goes on, where it trains and what is done with the result.
+_FREE = frozenset({"max_trials", "executor", "tensorboard", "keep_checkpoints", "save", "folder"})
+FACT = "cli"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of ``kt-suite tune``, kept with the search so that ``kt-suite resume`` can repeat it.
+
+    Paths are absolute, so that it can be repeated from another folder.
+
+    Attributes:
+        model, data, target, task, tuner, max_trials, epochs, executor, objective, direction, seed: Arguments.
+        executions_per_trial, tensorboard, keep_checkpoints, save, fix: Arguments too.
+        digest: SHA-256 of the data file, in hex; ``None`` for a built-in set.
+        folder: The folder the call was made in, where modules are looked for.
+    """
+
+    model: str
+    data: str
+    target: str | None
+    task: str | None
+    tuner: str
+    max_trials: int | None
+    epochs: int
+    executor: str
+    objective: str | None
+    direction: str | None
+    seed: int
+    executions_per_trial: int
+    tensorboard: str | None
+    keep_checkpoints: int
+    save: str | None
+    fix: dict[str, Any] = field(default_factory=dict)
+    digest: str | None = None
+    folder: str = ""
+
+    @classmethod
+    def of(cls, project: Path) -> Call | None:
+        """Returns the call that began the search in ``project``; ``None`` if a script began it.
+
+        Raises:
+            ProjectError: There is no search in ``project``.
+            StorageError: What is stored there is not a call that this version knows.
+        """
+        storage = Storage.open(project, read_only=True)
+        try:
+            user = storage.fact("user") or {}
+        finally:
+            storage.close()
+        stored = user.get(FACT)
+        if stored is None:
+            return None
+        names = {item.name for item in dataclasses.fields(cls)}
+        if not isinstance(stored, Mapping) or set(stored) != names:
+            remedy = "Use the version of kt_suite that began the search."
+            raise StorageError(rule(f"The call stored in {project}", f"have the fields {sorted(names)}", stored, remedy))
+        return cls(**stored)
+
+    def check_continues(self, project: Path) -> None:
+        """Raises ``ProjectError`` unless the search in ``project`` was begun by a call that this one may carry on."""
+        earlier = Call.of(project)
+        remedy = "Start anew with --overwrite, or beside it with --project-name."
+        if earlier is None:
+            raise ProjectError(rule(str(project), "hold a search begun by kt-suite tune", "one begun by a script", remedy))
+        before, now = dataclasses.asdict(earlier), dataclasses.asdict(self)
+        for name in before:
+            if name not in _FREE and before[name] != now[name]:
+                what, must = "The data" if name == "digest" else f"--{name.replace('_', '-')}", repr(before[name])
+                must = f"be {must} as in the search that {project} holds"
+                raise ProjectError(rule(what if name != "model" else "MODEL", must, now[name], remedy))
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what a tuner keeps with the search."""
+        return {FACT: dataclasses.asdict(self)}
+
+
+def digest(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

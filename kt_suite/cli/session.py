@@ -1,0 +1,152 @@
+"""Running the search that a call asks for, and telling what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kt_suite.cli.call import Call
+from kt_suite.cli.outcome import Outcome, shown
+from kt_suite.cli.quiet import import_tensorflow
+from kt_suite.cli.reference import ModelReference, layout_of
+from kt_suite.data import DataSet
+from kt_suite.data.load import read_table
+from kt_suite.errors import SearchFailedError, rule
+from kt_suite.leaderboard import number
+
+PATIENCE = 5
+"""Epochs without a better objective after which a run ends."""
+
+TUNERS = {"random": "RandomSearch", "grid": "GridSearch"}
+
+
+def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bool) -> None:
+    """Runs a search and prints its outcome.
+
+    Args:
+        call: What was asked for.
+        project: The project directory; a search in it is carried on.
+        overwrite: Whether a search in it is removed first.
+        verbose: 0 for the outcome only, 1 for progress too.
+        as_json: Whether standard output gets one JSON object, and everything else goes to standard error.
+
+    Raises:
+        KTSuiteError: The call cannot be carried out, or the search failed.
+    """
+    say = click.echo if verbose else _silent
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        table = read_table(call.data, call.target, call.task)
+        import_tensorflow()
+        sys.path.insert(0, call.folder)
+        model = ModelReference.parse(call.model).load(call.fix, table.task)
+        data = table.split(call.seed, layout=layout_of(model))
+        tuner = _tuner(call, project, model, data, overwrite)
+        say(_headline(call, project, data, tuner))
+        _search(tuner, call, data, verbose)
+        outcome = Outcome.of(project)
+        if outcome.best is None:
+            raise _without_result(outcome)
+        best = tuner.get_best_models(1)[0]
+        test = best.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+        if call.save is not None:
+            best.save(call.save)
+    if as_json:
+        click.echo(outcome.to_json(test=test))
+    else:
+        outcome.show(num_trials=10)
+        click.echo(_verdict(outcome, test, len(data.y_test), call.save))
+
+
+def _silent(message: str) -> None:
+    """Says nothing."""
+
+
+def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool) -> Any:
+    import kt_suite
+
+    if hasattr(model, "bind"):
+        model.bind(data.x_train, data.y_train, (data.x_val, data.y_val))
+    objective: Any = call.objective or getattr(model, "objective", "val_loss")
+    if call.direction is not None:
+        objective = kt_suite.Objective(objective, call.direction)
+    return getattr(kt_suite, TUNERS[call.tuner])(
+        model,
+        objective=objective,
+        max_trials=call.max_trials,
+        seed=call.seed,
+        executor=call.executor,
+        executions_per_trial=call.executions_per_trial,
+        directory=str(project.parent),
+        project_name=project.name,
+        overwrite=overwrite,
+        tensorboard=call.tensorboard,
+        keep_checkpoints=call.keep_checkpoints,
+        facts=call.facts(),
+    )
+
+
+def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
+    import keras
+
+    objective = tuner.oracle.objective
+    stopping = keras.callbacks.EarlyStopping(monitor=objective.name, mode=objective.direction, patience=PATIENCE)
+    with _told_how_to_resume(Path(tuner.project_dir)), warnings.catch_warnings():
+        # A metric that does not exist is an error of ours, in one line.
+        warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
+        tuner.search(
+            data.x_train,
+            data.y_train,
+            validation_data=(data.x_val, data.y_val),
+            epochs=call.epochs,
+            callbacks=[stopping],
+            verbose=verbose,
+        )
+
+
+@contextlib.contextmanager
+def _told_how_to_resume(project: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. To go on: kt-suite resume {shown(project)}", err=True)
+        raise
+
+
+def _headline(call: Call, project: Path, data: DataSet, tuner: Any) -> str:
+    classes = f"; {len(data.class_names)} classes" if data.class_names else ""
+    rows = f"{len(data.y_train)} rows to train on, {len(data.y_val)} to validate, {len(data.y_test)} to test"
+    objective, trials = tuner.oracle.objective, "all" if call.max_trials is None else f"up to {call.max_trials}"
+    done = len(tuner.oracle.trials)
+    lines = [
+        f"Data       {data.name}: {rows}; {data.task}{classes}",
+        f"Search     {call.tuner}, {trials} trials of up to {call.epochs} epochs, by {objective.name} ({objective.direction})",
+        f"Project    {shown(project)}" + (f" (goes on: {done} trials so far)" if done else ""),
+    ]
+    return "\n".join(lines)
+
+
+def _without_result(outcome: Outcome) -> SearchFailedError:
+    messages = [record.message for record in outcome.records if record.message]
+    reason = f"The first one says: {messages[0].strip().splitlines()[-1]}" if messages else ""
+    got = f"{outcome.num_failed} failed of {len(outcome.records)}"
+    return SearchFailedError(rule("A search", "have a trial that ends with a score", got, reason))
+
+
+def _verdict(outcome: Outcome, test: dict[str, float], num_rows: int, save: str | None) -> str:
+    best = outcome.best
+    scores = ", ".join(f"{name} {number(value)}" for name, value in test.items())
+    lines = [
+        f"Best       trial {best.trial_id}, {outcome.objective} {number(best.score)} at epoch {best.best_epoch + 1}",
+        f"Test       {scores}: the weights of that epoch, not trained further, on {num_rows} rows no trial has seen",
+    ]
+    if save is not None:
+        lines.append(f"Saved      {shown(Path(save))}: keras.models.load_model reads it")
+    if outcome.tensorboard is not None:
+        lines.append(f"Look at it tensorboard --logdir {shown(Path(outcome.tensorboard))}")
+    return "\n".join(lines)

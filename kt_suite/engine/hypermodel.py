@@ -1,0 +1,5 @@
+"""As ``keras_tuner.engine.hypermodel``."""
+
+from kt_suite.hypermodel import HyperModel
+
+__all__ = ["HyperModel"]

@@ -1,0 +1,6 @@
+"""Executors: where and how trials train."""
+
+from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.executors.inline import InlineExecutor
+
+__all__ = ["Event", "Executor", "InlineExecutor", "TrialSpec"]

@@ -1,0 +1,104 @@
+"""The interface of executors: where and how trials train."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kt_suite.trial import Decision, Report, RunRecord
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """An attempt of a trial, as handed to an executor.
+
+    Attributes:
+        trial: The trial (``kt_suite.oracles.Trial``) with its values, seed and budget.
+        attempt: Number of the attempt, from 1; a report of another attempt is refused.
+        directory: Where the attempt may write; it exists and is the attempt's own.
+    """
+
+    trial: Any
+    attempt: int
+    directory: str
+
+    @property
+    def trial_id(self) -> str:
+        """Id of the trial."""
+        return str(self.trial.trial_id)
+
+
+EventKind = Literal["started", "done", "pruned", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change in the life of an attempt.
+
+    Attributes:
+        kind: ``"started"``; ``"done"`` with ``runs``; ``"pruned"`` after a decision to stop, with ``runs``; ``"failed"`` by the user's
+            code, with ``message``; ``"lost"`` by the infrastructure, with ``message``.
+        trial_id: The trial.
+        attempt: The attempt.
+        runs: What its runs came to.
+        used: Hyperparameters that the attempt asked for, with their values, in that order.
+        space: Hyperparameters that it met, as configs; ``None`` where the trial's own object has them.
+        message: Traceback or reason.
+        is_final: Whether a failure must not be tried again.
+    """
+
+    kind: EventKind
+    trial_id: str
+    attempt: int
+    runs: list[RunRecord] = field(default_factory=list)
+    used: dict[str, Any] | None = None
+    space: list[dict[str, Any]] | None = None
+    message: str | None = None
+    is_final: bool = False
+
+
+ReportHandler = Callable[[str, Report], Decision]
+
+
+class Executor(abc.ABC):
+    """Trains attempts of trials, and nothing else: proposals, storage and retries are the search's.
+
+    The search calls :meth:`open` once, then :meth:`submit` while :meth:`capacity` allows and :meth:`events` in turn, and
+    :meth:`close` at the end, whatever happened. All calls come from one thread. An executor reports every epoch of every run
+    through the handler given to :meth:`open`, and obeys the decision that it returns; each attempt ends in exactly one of
+    the events ``done``, ``pruned``, ``failed`` and ``lost``.
+
+    Attributes:
+        name: The word that chooses it.
+    """
+
+    name: str = "executor"
+
+    def open(self, report: ReportHandler) -> None:
+        """Starts work; ``report(trial_id, report)`` takes the metrics of one epoch and returns a decision."""
+        self._report = report
+
+    @abc.abstractmethod
+    def slots(self) -> list[str]:
+        """Returns the ids of all slots."""
+
+    @abc.abstractmethod
+    def capacity(self) -> int:
+        """Returns how many more attempts could start at once."""
+
+    @abc.abstractmethod
+    def submit(self, spec: TrialSpec) -> None:
+        """Takes an attempt; only called while :meth:`capacity` is positive."""
+
+    @abc.abstractmethod
+    def stop(self, trial_id: str) -> None:
+        """Asks a running attempt to end at its next report, as pruned."""
+
+    @abc.abstractmethod
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Yields what has happened, waiting for the first event at most ``timeout`` seconds (without bound if ``None``)."""
+
+    def close(self) -> None:
+        """Ends all work and gives everything back. Closing twice is fine."""

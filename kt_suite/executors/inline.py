@@ -1,0 +1,57 @@
+"""Trains trials one after the other, in the process and thread of the search."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+
+import keras_tuner
+
+from kt_suite.errors import KTSuiteError
+from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.trial import RunRecord
+
+RunTrial = Callable[[TrialSpec], tuple[list[RunRecord], bool]]
+
+
+class InlineExecutor(Executor):
+    """One slot, no threads, no copies: what a debugger, Ctrl-C and overridden tuner methods expect.
+
+    Args:
+        run_trial: Trains an attempt, reporting each epoch itself; returns its runs and whether it was pruned.
+    """
+
+    name = "inline"
+
+    def __init__(self, run_trial: RunTrial) -> None:
+        self._run_trial = run_trial
+        self._spec: TrialSpec | None = None
+
+    def slots(self) -> list[str]:
+        return ["tuner0"]
+
+    def capacity(self) -> int:
+        return int(self._spec is None)
+
+    def submit(self, spec: TrialSpec) -> None:
+        self._spec = spec
+
+    def stop(self, trial_id: str) -> None:
+        """Does nothing: the decision that a report returns has stopped the trial already."""
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        spec, self._spec = self._spec, None
+        if spec is None:
+            return
+        yield Event("started", spec.trial_id, spec.attempt)
+        yield self._run(spec)
+
+    def _run(self, spec: TrialSpec) -> Event:
+        try:
+            runs, is_pruned = self._run_trial(spec)
+        except (keras_tuner.errors.FatalError, KTSuiteError):
+            raise  # the call is wrong, and every other trial would end like this one
+        except Exception as error:
+            is_final = isinstance(error, keras_tuner.errors.FailedTrialError)
+            return Event("failed", spec.trial_id, spec.attempt, message=traceback.format_exc(), is_final=is_final)
+        return Event("pruned" if is_pruned else "done", spec.trial_id, spec.attempt, runs=runs)

@@ -1,0 +1,168 @@
+"""One run of a trial by plain Keras: seeds, a callback that reports, the weights of the scored epoch."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kt_suite.errors import InputError, rule
+from kt_suite.objective import check_reported, to_loss
+from kt_suite.trial import Decision, Report
+
+CHECKPOINT = "checkpoint.weights.h5"
+# A full collection takes as long as a tiny trial; models are freed soon enough by one every few runs.
+_COLLECT_EVERY = 8
+_builds = 0
+
+
+class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports each epoch, obeys the decision, and remembers the weights of the scored epoch.
+
+    Weights are remembered in memory, and written once, after the run: an epoch that improves costs a copy, no file.
+
+    Args:
+        objective: The objective.
+        which: ``"best"`` or ``"last"``: the epoch that counts.
+        report: Takes the metrics of an epoch; returns a decision.
+        run: Index of the run.
+        attempt: Number of the attempt.
+        requires_objective: Whether an epoch without the objective is an error at once.
+        keeps_weights: Whether weights are remembered at all.
+        should_stop: Asked after every batch; truth ends the run there.
+    """
+
+    def __init__(
+        self,
+        objective: Any,
+        which: str,
+        report: Callable[[Report], Decision],
+        *,
+        run: int = 0,
+        attempt: int = 1,
+        requires_objective: bool = False,
+        keeps_weights: bool = True,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> None:
+        super().__init__()
+        self.objective = objective
+        self.which = which
+        self.curve: list[dict[str, float]] = []
+        self.first_epoch = 0
+        self.is_pruned = False
+        self.weights: list[np.ndarray] | None = None
+        self._best = np.inf
+        self._report = report
+        self._run = run
+        self._attempt = attempt
+        self._requires_objective = requires_objective
+        self._keeps_weights = keeps_weights
+        self._should_stop = should_stop
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._should_stop is not None and self._should_stop():
+            self.model.stop_training = self.is_pruned = True
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        metrics = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
+        if self._requires_objective:
+            check_reported(self.objective, metrics)
+        if not self.curve:
+            self.first_epoch = epoch
+        self.curve.append(metrics)
+        self._remember_weights(metrics)
+        decision = self._report(Report(self._run, epoch, metrics, attempt=self._attempt))
+        if decision is not Decision.CONTINUE:
+            self.model.stop_training = self.is_pruned = True
+
+    def _remember_weights(self, metrics: Mapping[str, float]) -> None:
+        if not self._keeps_weights or self.which == "last" or not self.objective.has_value(metrics):
+            return
+        loss = to_loss(float(self.objective.get_value(metrics)), self.objective.direction)
+        if loss < self._best:
+            self._best = loss
+            self.weights = [np.array(weight) for weight in self.model.get_weights()]
+
+
+def fresh_keras(seed: int) -> None:
+    """Clears what earlier models left behind, and seeds every generator that Keras draws from."""
+    global _builds
+    keras.utils.clear_session(free_memory=False)
+    if _builds % _COLLECT_EVERY == _COLLECT_EVERY - 1:
+        gc.collect()
+    _builds += 1
+    keras.utils.set_random_seed(seed)
+
+
+def accepts(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes an argument ``name``."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(one.name == name or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+
+
+def copy_callbacks(callbacks: Any) -> list[Any]:
+    """Returns copies of the user's callbacks for one run.
+
+    Args:
+        callbacks: ``None``, one callback, a list of them, or a function without arguments that makes a list.
+    """
+    if callable(callbacks) and not isinstance(callbacks, keras.callbacks.Callback):
+        return _listed(callbacks())
+    return [_copied(callback) for callback in _listed(callbacks)]
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    listed = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    for callback in listed:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise InputError(rule("callbacks", "be keras.callbacks.Callback objects", callback))
+    return listed
+
+
+def _copied(callback: Any) -> Any:
+    try:
+        return copy.deepcopy(callback)
+    except Exception:  # a lock, a file, a socket: shared by the copies, while their own attributes stay apart
+        warnings.warn(
+            f"{type(callback).__name__} cannot be copied deeply: runs share what its attributes refer to. "
+            "Pass callbacks=a function that returns a list, to have each run make its own.",
+            stacklevel=2,
+        )
+        return copy.copy(callback)
+
+
+def save_weights(model: Any, weights: Sequence[np.ndarray] | None, directory: str | Path) -> None:
+    """Writes a model's weights (or ``weights`` in their place) as ``checkpoint.weights.h5`` in ``directory``."""
+    if weights is not None:
+        model.set_weights(weights)
+    # The optimizer's state belongs to the last epoch, not to these weights: without it the file is honest, and a third in size.
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        model.save_weights(Path(directory) / CHECKPOINT)
+    finally:
+        model.optimizer = optimizer
+
+
+def check_lengths(x: Any, y: Any, what: str = "") -> None:
+    """Raises ``InputError`` if arrays ``x`` and ``y`` differ in length; passes over what has none (datasets)."""
+    num_x, num_y = _length(x), _length(y)
+    if num_x is not None and num_y is not None and num_x != num_y:
+        raise InputError(rule(f"The length of {what}y", f"equal that of {what}x ({num_x})", num_y))
+
+
+def _length(data: Any) -> int | None:
+    if isinstance(data, Mapping):
+        data = next(iter(data.values()), None)
+    elif isinstance(data, (list, tuple)) and data and hasattr(data[0], "shape"):
+        data = data[0]
+    shape = getattr(data, "shape", None)
+    if shape is not None and len(shape):
+        return int(shape[0])
+    return len(data) if isinstance(data, list) else None

@@ -1,0 +1,111 @@
+"""The base class of hypermodels: KerasTuner's, with training options and data made declarative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras_tuner
+
+from kt_suite.errors import InputError, rule
+
+
+class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
+    """A space of models, and how one of them is built and trained.
+
+    Subclasses write :meth:`build`; everything else has a working default.
+
+    Args:
+        name: Name shown in logs.
+        tunable: Whether the hyperparameters met in :meth:`build` join the space.
+
+    Example:
+        >>> import keras, kt_suite as kts
+        >>> class Net(kts.HyperModel):
+        ...     def build(self, hp):
+        ...         units = hp.Int("units", 8, 64, step=8)
+        ...         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units), keras.layers.Dense(1)])
+        ...         model.compile("adam", "mse")
+        ...         return model
+        ...
+        ...     def fit_options(self, hp):
+        ...         return {"batch_size": hp.Choice("batch_size", [16, 32, 64])}
+    """
+
+    @property
+    def requires_data(self) -> bool:
+        """Whether :meth:`bind` must be called before :meth:`build` can work."""
+        return False
+
+    def bind(self, x: Any, y: Any = None, validation_data: Any = None) -> None:
+        """Learns what :meth:`build` must know of the data, such as shapes and classes, and checks the data.
+
+        A tuner calls it once, at the start of ``search`` and before anything is built. It must not keep
+        statistics of the values (see :meth:`adapt`): with cross-validation they would leak from one fold to another.
+
+        Args:
+            x: Training inputs as given to ``search``: arrays of shape ``(n, ...)``, a dict of them, or a ``tf.data.Dataset``.
+            y: Targets of shape ``(n, ...)``; ``None`` where ``x`` yields both.
+            validation_data: As given to ``search``.
+
+        Raises:
+            kt_suite.errors.InputError: The data cannot be used.
+        """
+
+    def fit_options(self, hp: Any) -> dict[str, Any]:
+        """Returns the arguments of ``model.fit`` that are tuned, such as ``batch_size``, ``epochs`` or ``class_weight``.
+
+        An argument returned here must not be given to ``search`` as well. A schedule of budgets (Hyperband) decides
+        ``epochs`` in place of this method.
+        """
+        return {}
+
+    def adapt(self, model: Any, x: Any) -> None:
+        """Fits the preprocessing layers of ``model`` on the training inputs of one run, just before it is trained."""
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """Trains ``model``; returns a History, a float, a dict of metrics, or a list of these (one for each run).
+
+        Arguments given explicitly win over :meth:`fit_options`, so that the method also serves a plain
+        ``keras_tuner.Tuner``, which knows nothing of options.
+        """
+        options = {**self.fit_options(hp), **kwargs}
+        x = args[0] if args else options.get("x")
+        if x is not None:
+            self.adapt(model, x)
+        return model.fit(*args, **options)
+
+
+class FunctionHyperModel(HyperModel):
+    """A hypermodel made of a build function.
+
+    Args:
+        build: From a ``HyperParameters`` to a compiled model.
+    """
+
+    def __init__(self, build: Any) -> None:
+        super().__init__(name=getattr(build, "__name__", None))
+        self.build = build
+
+
+def as_hypermodel(hypermodel: Any) -> Any:
+    """Returns ``hypermodel`` itself, or one made of a build function; ``None`` stays ``None``.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if hypermodel is None or isinstance(hypermodel, keras_tuner.HyperModel):
+        return hypermodel
+    if isinstance(hypermodel, type) or not callable(hypermodel):
+        remedy = "Call the class to make one." if isinstance(hypermodel, type) else ""
+        raise InputError(rule("hypermodel", "be a HyperModel or a function build(hp)", hypermodel, remedy))
+    return FunctionHyperModel(hypermodel)
+
+
+def overrides_fit(hypermodel: Any) -> bool:
+    """Whether a hypermodel trains in a way of its own."""
+    return hypermodel is not None and type(hypermodel).fit not in (HyperModel.fit, keras_tuner.HyperModel.fit)
+
+
+def fit_options(hypermodel: Any, hp: Any) -> dict[str, Any]:
+    """Returns the tuned arguments of ``fit``; none for hypermodels of KerasTuner."""
+    return hypermodel.fit_options(hp) if isinstance(hypermodel, HyperModel) else {}

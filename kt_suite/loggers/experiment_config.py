@@ -1,0 +1,88 @@
+"""The one experiment config of a log directory, shared by all the searches in it.
+
+TensorBoard applies a single config to all it shows, of several a random one, and never reads a newer one in
+the same run. Each search therefore leaves its own columns beside its log, and the config is derived from
+those of all searches: one run, named after its content, which takes the place of the run before. The reasons
+and the measurements are in ``docs/adr/0002-tensorboard-experiment-config.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from kt_suite.errors import rule
+from kt_suite.loggers.event_writer import EventWriter, event_files, read_events
+from kt_suite.loggers.hparams import SearchColumns, experiment
+from kt_suite.loggers.layout import SEARCH_RUN
+
+_COLUMNS_FILE = "columns.json"
+_CONFIG_RUN = re.compile(r"_hparams-[0-9a-f]{16}")
+_MAX_ROUNDS = 10
+
+
+def publish_columns(search: Path, columns: SearchColumns) -> None:
+    """Stores the columns of a search, and renews the config of its log directory where they change it.
+
+    Searches in several processes may do so at once: whoever is last finds the columns of all.
+
+    Args:
+        search: The directory of the search; its parent is the log directory.
+        columns: The columns of the search.
+    """
+    run = search / SEARCH_RUN
+    run.mkdir(parents=True, exist_ok=True)
+    draft = run / f"{_COLUMNS_FILE}.{os.getpid()}"
+    draft.write_text(json.dumps(asdict(columns), default=str), encoding="utf-8")
+    draft.replace(run / _COLUMNS_FILE)
+    logdir = search.parent
+    for _ in range(_MAX_ROUNDS):
+        if _config_is_current(logdir):
+            return
+
+
+def stored_columns(search: Path) -> SearchColumns | None:
+    """Returns the columns that :func:`publish_columns` has stored for a search, or ``None``."""
+    return next(_read_columns(search.parent, search.name), None)
+
+
+def _config_is_current(logdir: Path) -> bool:
+    """Puts the config of the columns found into place, and returns whether it was there already, alone."""
+    value = experiment(list(_read_columns(logdir)))
+    digest = hashlib.sha256(value.SerializeToString(deterministic=True)).hexdigest()[:16]
+    current = logdir / f"_hparams-{digest}"
+    configs = (path for path in logdir.glob("_hparams-*") if _CONFIG_RUN.fullmatch(path.name))
+    outdated = [path for path in configs if path != current]
+    events = (event for file in event_files(current) for event in read_events(file))
+    is_written = any(event.HasField("summary") for event in events)
+    if not is_written:
+        with EventWriter(current) as writer:
+            writer.value(value)
+    for path in outdated:
+        # Another process may be about it too, and Windows keeps files that are open: the next change retries.
+        with contextlib.suppress(OSError):
+            for file in event_files(path):
+                file.unlink(missing_ok=True)
+            path.rmdir()
+    return is_written and not outdated
+
+
+def _read_columns(logdir: Path, search: str = "*") -> Iterator[SearchColumns]:
+    for path in sorted(logdir.glob(f"{search}/{SEARCH_RUN}/{_COLUMNS_FILE}")):
+        try:
+            columns = SearchColumns(**json.loads(path.read_text(encoding="utf-8")))
+            experiment([columns])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            remedy = (
+                "TensorBoard does not list its hyperparameters. Rebuild that log, or delete its directory."
+            )
+            warnings.warn(rule(str(path), "hold the columns of a search", str(error), remedy), stacklevel=2)
+        else:
+            yield columns

@@ -1,0 +1,81 @@
+"""Makes any KerasTuner oracle one that a search can store and resume."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from kt_suite.hyperparameters import HyperParameters
+from kt_suite.oracles.base import Oracle, check_consecutive_failures, trial_seed
+from kt_suite.oracles.trial import Trial
+from kt_suite.trial import TrialRecord, TrialStatus
+
+
+class Books:
+    """The trials of an oracle as kt_suite keeps them: all ours, or beside those of a foreign one.
+
+    A foreign oracle is told to leave its own files, prints and count of failures alone: storage, loggers and the rule
+    that only the last trials in a row count are the search's.
+
+    Args:
+        oracle: Any ``keras_tuner.Oracle``.
+    """
+
+    def __init__(self, oracle: Any) -> None:
+        self.oracle = oracle
+        self._adopted: dict[str, Trial] = {}
+        if not isinstance(oracle, Oracle):
+            oracle.hyperparameters = HyperParameters.of(oracle.hyperparameters)
+            oracle.save = lambda *args: None
+            oracle._save_trial = lambda trial: None
+            oracle._check_consecutive_failures = partial(check_consecutive_failures, oracle)
+            for trial in oracle.trials.values():
+                if isinstance(trial, Trial):
+                    self._adopted[trial.trial_id] = trial
+        oracle.verbose = 0
+
+    def adopt(self, trial: Any) -> Trial:
+        """Returns a trial that the oracle has just proposed, or proposed again, as ours."""
+        if isinstance(self.oracle, Oracle):
+            return Trial.of(trial)
+        adopted = self._adopted.get(trial.trial_id)
+        if adopted is None:
+            adopted = Trial.of(trial)
+            number = self.oracle.start_order.index(trial.trial_id)
+            adopted.record.number, adopted.record.seed = number, trial_seed(self.oracle.seed, number)
+            self._adopted[trial.trial_id] = adopted
+        else:
+            adopted.record.attempt += 1
+            adopted.status, adopted.message = TrialStatus.RUNNING, None
+        return adopted
+
+    def settle(self, trial: Trial) -> None:
+        """Takes over the verdict of a foreign oracle on a trial that has just ended."""
+        judged = self.oracle.trials[trial.trial_id]
+        if judged is not trial:
+            trial.status, trial.message = judged.status, judged.message
+            used = list(trial.hyperparameters.used)
+            trial.record.used = used if used and trial.status == TrialStatus.COMPLETED else None
+        if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
+            trial.record.score = None
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Returns the state of the oracle, to be stored with the trial that changed it."""
+        if isinstance(self.oracle, Oracle):
+            return self.oracle.checkpoint()
+        return {name: value for name, value in self.oracle.get_state().items() if name != "hyperparameters"}
+
+
+def restore(oracle: Any, records: list[TrialRecord], state: dict[str, Any], space: HyperParameters) -> None:
+    """Has an oracle take up a stored search."""
+    trials = [Trial.of_record(record, space) for record in records]
+    oracle.hyperparameters = space
+    if isinstance(oracle, Oracle):
+        oracle.restore(trials, state)
+        return
+    oracle.trials = {trial.trial_id: trial for trial in trials}
+    oracle.set_state({**state, "hyperparameters": {"space": [], "values": {}}})
+    oracle.hyperparameters = space
+    waiting = set(oracle._retry_queue)
+    oracle._retry_queue += [one.trial_id for one in oracle.ongoing_trials.values() if one.trial_id not in waiting]
+    oracle.ongoing_trials = {}

@@ -1,0 +1,241 @@
+"""How a tuner trains one attempt of a trial with Keras, and loads what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kt_suite.errors import InputError, ProjectError, rule
+from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.training import CHECKPOINT, RunMonitor, accepts, copy_callbacks, fresh_keras, save_weights
+from kt_suite.hypermodel import fit_options, overrides_fit
+from kt_suite.objective import DefaultObjective, score_result, to_loss
+from kt_suite.oracles.base import trial_seed
+from kt_suite.oracles.trial import Trial
+from kt_suite.search import attempt_directory
+from kt_suite.trial import Decision, Report, RunRecord
+
+_BUILD_CONFIG = "build_config.json"
+_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+
+
+class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
+    """The part of a tuner that trains. Its methods are KerasTuner's, and may be overridden as there.
+
+    Attributes:
+        oracle, hypermodel, executions_per_trial, max_model_size, optimizer, loss, metrics, distribution_strategy: As in KerasTuner.
+        score: ``"best"`` or ``"last"``: the epoch of a run that counts.
+        keep_checkpoints: Best trials whose weights stay on disk, or ``"all"``.
+    """
+
+    score: str
+    keep_checkpoints: int | str
+
+    def _begin_attempts(self, report: Any, should_stop: Any = None) -> None:
+        self._report = report
+        self._should_stop = should_stop
+
+    def _run_attempt(self, spec: TrialSpec) -> tuple[list[RunRecord], bool]:
+        """Trains an attempt; returns its runs, and whether a decision cut it short."""
+        trial = spec.trial
+        self._spec, self._monitors = spec, []
+        self._best_run_loss = float("inf")
+        fresh_keras(trial.seed)
+        result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
+        if result is None and trial.metrics.exists(self.oracle.objective.name):
+            return [self._self_reported(trial)], False
+        source = "Tuner.run_trial()" if self._overrides("run_trial") else "HyperModel.fit()"
+        scored = score_result(self.oracle.objective, result, self.score, source)
+        monitors = self._monitors if len(self._monitors) == len(scored) else [None] * len(scored)
+        runs = []
+        for index, (one, monitor) in enumerate(zip(scored, monitors, strict=True)):
+            seed, first, seconds = (0, 0, None) if monitor is None else (monitor.seed, monitor.first_epoch, monitor.seconds)
+            epoch = one.epoch + first
+            runs.append(RunRecord(index, seed, one.score, epoch, one.metrics, repeat=index, seconds=seconds))
+        return runs, any(monitor.is_pruned for monitor in self._monitors)
+
+    def _self_reported(self, trial: Trial) -> RunRecord:
+        # A run_trial of old that called oracle.update_trial itself, and returned nothing.
+        name = self.oracle.objective.name
+        best, step = trial.metrics.get_best_value(name), trial.metrics.get_best_step(name)
+        return RunRecord(0, trial.seed, float(best), int(step or 0), {name: float(best)})
+
+    def _overrides(self, method: str) -> bool:
+        mine, known = getattr(type(self), method), (getattr(TrialRunner, method), getattr(keras_tuner.Tuner, method))
+        return mine not in known
+
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates the values of a trial: builds and trains ``executions_per_trial`` models.
+
+        Override it to tune anything.
+
+        Args:
+            trial: The trial; ``trial.hyperparameters`` has the values.
+            *args: As given to ``search``.
+            **kwargs: As given to ``search``.
+
+        Returns:
+            A History, a float (the objective), a dict of metrics, or a list of these, one for each run.
+        """
+        callbacks = kwargs.pop("callbacks", None)
+        results: list[Any] = []
+        for run in range(self.executions_per_trial):
+            results.append(self._train_run(trial, run, callbacks, args, kwargs))
+            if self._monitors[-1].is_pruned:
+                break
+        return results
+
+    def _train_run(self, trial: Trial, run: int, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        monitor = self._monitor(trial, run)
+        monitor.seed = trial_seed(trial.seed, run)
+        self._monitors.append(monitor)
+        fresh_keras(monitor.seed)
+        own = copy_callbacks(callbacks)
+        self._configure_tensorboard_dir(own, trial, run)
+        if any(self._overrides(hook) for hook in _HOOKS):
+            own.append(_TunerHooks(self, trial))
+        began = time.monotonic()
+        result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
+        monitor.seconds = time.monotonic() - began
+        self._keep_weights(monitor, result)
+        return result
+
+    def _monitor(self, trial: Trial, run: int) -> Any:
+        objective = self.oracle.objective
+        is_plain = not (overrides_fit(self.hypermodel) or self._overrides("run_trial"))
+        return RunMonitor(
+            objective,
+            self.score,
+            self._report_of(trial),
+            run=run,
+            attempt=self._spec.attempt,
+            requires_objective=is_plain and not isinstance(objective, DefaultObjective),
+            keeps_weights=self.keep_checkpoints != 0,
+            should_stop=self._should_stop,
+        )
+
+    def _report_of(self, trial: Trial) -> Any:
+        def report(one: Report) -> Decision:
+            decision: Decision = self._report(trial.trial_id, one)
+            return decision
+
+        return report
+
+    def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
+        """Builds and trains one model; returns what training returned. Kept apart for AutoKeras, which overrides it."""
+        hp = trial.hyperparameters
+        model = self._try_build(hp)
+        self._was_built = model.built
+        options = fit_options(self.hypermodel, hp)
+        if accepts(self.hypermodel.fit, "verbose"):
+            kwargs.setdefault("verbose", 0)
+        if trial.budget is not None:
+            options.pop("epochs", None)
+            kwargs["epochs"] = trial.budget
+        return self.hypermodel.fit(hp, model, *args, **{**options, **kwargs})
+
+    def _try_build(self, hp: Any) -> Any:
+        """Builds a model in the scope of the distribution, and checks it."""
+        model = self._build_hypermodel(hp)
+        if not isinstance(model, keras.Model):
+            raise keras_tuner.errors.FatalTypeError(rule("build", "return a keras.Model", model))
+        if self.max_model_size and model.built and model.count_params() > self.max_model_size:
+            size = rule("The number of parameters", f"be at most max_model_size={self.max_model_size}", model.count_params())
+            raise keras_tuner.errors.FailedTrialError(size)
+        self._model = model
+        return model
+
+    def _keep_weights(self, monitor: Any, result: Any) -> None:
+        if self.keep_checkpoints == 0:
+            return
+        scored = score_result(self.oracle.objective, result, self.score, "HyperModel.fit()")
+        loss = to_loss(min(scored, key=lambda one: to_loss(one.score, self._direction)).score, self._direction)
+        if not loss < self._best_run_loss:
+            return
+        self._best_run_loss = loss
+        save_weights(self._model, monitor.weights, self._spec.directory)
+        if not self._was_built:
+            config = self._model.get_build_config()
+            Path(self._spec.directory, _BUILD_CONFIG).write_text(json.dumps(config), encoding="utf-8")
+
+    @property
+    def _direction(self) -> str:
+        return str(self.oracle.objective.direction)
+
+    def _configure_tensorboard_dir(self, callbacks: Any, trial: Trial, execution: int = 0) -> None:
+        # The user's own TensorBoard callbacks: a run of their own for each run, in KerasTuner's place.
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.TensorBoard):
+                callback.log_dir = self._get_tensorboard_dir(callback.log_dir, trial.trial_id, execution)
+
+    # What came of it
+
+    def _get_checkpoint_fname(self, trial_id: str) -> str:
+        attempt = self.oracle.trials[trial_id].record.attempt
+        return str(attempt_directory(Path(self.project_dir), trial_id, attempt) / CHECKPOINT)
+
+    def load_model(self, trial: Any) -> Any:
+        """Returns the model of a trial with the weights of its scored epoch.
+
+        Raises:
+            ProjectError: The weights were not kept.
+        """
+        path = Path(self._get_checkpoint_fname(trial.trial_id))
+        if not path.exists():
+            remedy = f"Only the best {self.keep_checkpoints} trials keep theirs: raise keep_checkpoints (or set it to \"all\")."
+            raise ProjectError(rule(f"The weights of trial {trial.trial_id}", "be on disk", str(path), remedy))
+        model = self._try_build(trial.hyperparameters)
+        config = path.with_name(_BUILD_CONFIG)
+        if not model.built and config.exists():
+            model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
+        with keras_tuner.engine.tuner.maybe_distribute(self.distribution_strategy):
+            model.load_weights(path)
+        return model
+
+    def retain(self, trial: Trial) -> None:
+        """Deletes the weights of trials that are no longer among the best."""
+        if self.keep_checkpoints == "all":
+            return
+        best = {one.trial_id for one in self.oracle.get_best_trials(int(self.keep_checkpoints)) if one.score is not None}
+        for other in {trial.trial_id, *self._kept} - best:
+            path = Path(self._get_checkpoint_fname(other))
+            for name in (CHECKPOINT, _BUILD_CONFIG):
+                path.with_name(name).unlink(missing_ok=True)
+        self._kept = best
+
+    def check_fit_options(self, fit_kwargs: dict[str, Any]) -> None:
+        """Raises ``InputError`` for an argument that both ``search`` and ``fit_options`` give."""
+        if self.hypermodel is None or self._overrides("run_trial"):
+            return
+        hp = self.oracle.get_space()
+        tuned = fit_options(self.hypermodel, hp)
+        self.oracle.update_space(hp)
+        for name in sorted(set(tuned) & set(fit_kwargs)):
+            remedy = f"{type(self.hypermodel).__name__}.fit_options tunes it: drop it from search(), or fix it in the hypermodel."
+            raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
+
+
+class _TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]
+    """Calls the methods ``on_epoch_end`` and the like of a tuner that overrides them."""
+
+    def __init__(self, tuner: Any, trial: Trial) -> None:
+        super().__init__()
+        self.tuner = tuner
+        self.trial = trial
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.tuner.on_epoch_begin(self.trial, self.model, epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.tuner.on_epoch_end(self.trial, self.model, epoch, logs=logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.tuner.on_batch_begin(self.trial, self.model, batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.tuner.on_batch_end(self.trial, self.model, batch, logs)

@@ -1,0 +1,240 @@
+"""The loop of a search: joins oracle, executor, storage and loggers."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from kt_suite.errors import KTSuiteError, SearchFailedError
+from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.loggers.base import Logger, SearchInfo
+from kt_suite.objective import mean_metrics
+from kt_suite.oracles.base import Oracle
+from kt_suite.oracles.books import Books
+from kt_suite.oracles.trial import Trial
+from kt_suite.storage import Storage
+from kt_suite.trial import Decision, Report, RunRecord, TrialStatus
+
+
+class Hooks(Protocol):
+    """What a tuner may do around each trial; KerasTuner's names."""
+
+    def pre_create_trial(self) -> None: ...
+    def on_trial_begin(self, trial: Trial) -> None: ...
+    def on_trial_end(self, trial: Trial) -> None: ...
+
+
+class Search:
+    """Runs trials until the oracle stops, too many fail, or a limit is reached.
+
+    Every step is stored before it is acted on, so that the process may die at any instant: the next search on the same
+    storage keeps what has ended, and starts again what was under way.
+
+    Args:
+        oracle: Any KerasTuner oracle; ours are also asked about every epoch.
+        executor: Where trials train.
+        storage: Where everything is kept.
+        loggers: Views, told of every step.
+        hooks: The tuner's methods around each trial.
+        directory: The project directory; each attempt gets a directory of its own in it.
+        on_scored: Called after each trial that ended with a score (retention of checkpoints).
+        limits: Each is asked before a trial is proposed and after every report; text ends the search with that reason.
+    """
+
+    def __init__(
+        self,
+        oracle: Any,
+        executor: Executor,
+        *,
+        storage: Storage,
+        loggers: Sequence[Logger],
+        hooks: Hooks,
+        directory: Path,
+        on_scored: Callable[[Trial], None] = lambda trial: None,
+        limits: Sequence[Callable[[], str | None]] = (),
+    ) -> None:
+        self.oracle = oracle
+        self.executor = executor
+        self.storage = storage
+        self.loggers = list(loggers)
+        self.hooks = hooks
+        self.directory = directory
+        self.books = Books(oracle)
+        self._on_scored = on_scored
+        self._limits = limits
+        self._running: dict[str, Trial] = {}
+        self._slot_of: dict[str, str] = {}
+        self._num_hyperparameters = len(oracle.hyperparameters.space)
+        self._over: str | None = None
+
+    def run(self, info: SearchInfo) -> str:
+        """Runs the search to its end; returns why it ended.
+
+        Raises:
+            SearchFailedError: Too many trials in a row have failed.
+            KeyboardInterrupt: The user interrupted it; everything is stored, and running it again resumes.
+        """
+        reason = "stopped by an error"
+        with self.storage.lock():
+            self._log("on_search_begin", info)
+            try:
+                self.executor.open(self._on_report)
+                reason = self._loop()
+            except KeyboardInterrupt:
+                reason = "interrupted; run the same script again to resume"
+                self.storage.add_event("interrupted")
+                raise
+            except SearchFailedError as error:
+                reason = f"failed: {str(error).splitlines()[0]}"
+                raise
+            except KTSuiteError as error:
+                reason = f"stopped: {str(error).splitlines()[0]}"
+                raise
+            finally:
+                self.executor.close()
+                self.storage.update_facts({"ended": time.time(), "reason": reason})
+                self._log("on_search_end", reason)
+        return reason
+
+    def _loop(self) -> str:
+        while True:
+            verdict = self._fill_slots()
+            if not self._running:
+                if verdict is None:
+                    raise KTSuiteError("The oracle must propose a trial when none is running, but it is idle. Mend its populate_space.")
+                return verdict
+            for event in self.executor.events():
+                self._handle(event)
+
+    def _fill_slots(self) -> str | None:
+        """Starts trials on free slots; returns why there will be no more, or ``None`` if there may be."""
+        for slot in self.executor.slots():
+            if self._limit_reached():
+                return self._over
+            if self.executor.capacity() <= 0:
+                break
+            if slot in self._slot_of.values():
+                continue
+            self.hooks.pre_create_trial()
+            trial = self.oracle.create_trial(slot)
+            if trial.status == TrialStatus.STOPPED:
+                return self._why_stopped()
+            if trial.status == TrialStatus.IDLE:
+                break
+            self._begin(self.books.adopt(trial), slot)
+        return None
+
+    def _why_stopped(self) -> str:
+        max_trials = self.oracle.max_trials
+        if max_trials is not None and len(self.oracle.trials) >= max_trials:
+            return "all trials done"
+        return "the space is exhausted"
+
+    def _limit_reached(self) -> bool:
+        for limit in self._limits:
+            self._over = self._over or limit()
+        return self._over is not None
+
+    def _begin(self, trial: Trial, slot: str) -> None:
+        record = trial.record
+        record.slot, record.started, record.ended = slot, time.time(), None
+        record.runs, record.epochs, record.score = [], 0, None
+        trial.hyperparameters.used = {}
+        self.storage.begin_attempt(trial.snapshot(), self._changed_facts())
+        directory = attempt_directory(self.directory, record.trial_id, record.attempt)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._running[trial.trial_id] = trial
+        self._slot_of[trial.trial_id] = slot
+        self._log("on_trial_begin", record)
+        self.hooks.on_trial_begin(trial)
+        self.executor.submit(TrialSpec(trial, record.attempt, str(directory)))
+
+    def _on_report(self, trial_id: str, report: Report) -> Decision:
+        trial = self._running.get(trial_id)
+        if trial is None or trial.record.attempt != report.attempt:
+            return Decision.STOP  # an attempt that was given up: nothing it says counts
+        trial.record.epochs += 1
+        self.storage.add_report(trial_id, report)
+        self._log("on_report", trial.snapshot(), report)
+        decision = self.oracle.report(trial, report) if isinstance(self.oracle, Oracle) else Decision.CONTINUE
+        if self._limit_reached():
+            decision = Decision.STOP
+        return decision
+
+    def _handle(self, event: Event) -> None:
+        trial = self._running.get(event.trial_id)
+        if event.kind == "started" or trial is None or trial.record.attempt != event.attempt:
+            return
+        if event.used is not None:
+            trial.hyperparameters.used = dict(event.used)
+        self._conclude(trial, event)
+        del self._running[trial.trial_id], self._slot_of[trial.trial_id]
+        self._end(trial)
+
+    def _conclude(self, trial: Trial, event: Event) -> None:
+        trial.record.ended = time.time()
+        if event.kind in ("failed", "lost"):
+            trial.status = TrialStatus.FAILED if event.is_final else TrialStatus.INVALID
+            trial.message = event.message
+            return
+        trial.record.runs = event.runs
+        trial.status = TrialStatus.PRUNED if event.kind == "pruned" else TrialStatus.COMPLETED
+        if event.runs:
+            self._score(trial, event.runs)
+
+    def _score(self, trial: Trial, runs: list[RunRecord]) -> None:
+        name = self.oracle.objective.name
+        scores = [math.nan if run.score is None else run.score for run in runs]
+        score = statistics.fmean(scores)
+        if not math.isfinite(score):
+            wrong = next(value for value in scores if not math.isfinite(value))
+            trial.status, trial.message = TrialStatus.INVALID, f"The objective {name!r} is {wrong}."
+            return
+        record = trial.record
+        record.score = score
+        record.score_std = statistics.stdev(scores) if len(scores) > 1 else None
+        record.best_epoch = int(statistics.fmean(run.best_epoch or 0 for run in runs))
+        record.metrics = mean_metrics(run.metrics for run in runs)
+        self.oracle.update_trial(trial.trial_id, {**record.metrics, name: score}, step=record.best_epoch)
+
+    def _end(self, trial: Trial) -> None:
+        failure = None
+        try:
+            self.oracle.end_trial(trial)
+        except SearchFailedError as error:
+            failure = error
+        self.books.settle(trial)
+        self.storage.end_attempt(trial.snapshot(), self._changed_facts())
+        if trial.score is not None:
+            self._on_scored(trial)
+        self._log("on_trial_end", trial.record, trial.status == TrialStatus.INVALID)
+        self.hooks.on_trial_end(trial)
+        if failure is not None:
+            raise failure
+
+    def _changed_facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"oracle_state": self.books.checkpoint()}
+        hyperparameters = self.oracle.hyperparameters
+        if len(hyperparameters.space) != self._num_hyperparameters:
+            self._num_hyperparameters = len(hyperparameters.space)
+            facts["space"] = hyperparameters.get_config()["space"]
+            self._log("on_space", facts["space"])
+        return facts
+
+    def _log(self, method: str, *args: Any) -> None:
+        for logger in list(self.loggers):
+            try:
+                getattr(logger, method)(*args)
+            except Exception as error:
+                self.loggers.remove(logger)
+                warnings.warn(f"{type(logger).__name__} failed and is dropped: {error!r}", stacklevel=2)
+
+
+def attempt_directory(project: Path, trial_id: str, attempt: int) -> Path:
+    """Returns the directory of one attempt of one trial."""
+    return project / f"trial_{trial_id}" / f"attempt_{attempt}"

@@ -1,0 +1,382 @@
+"""The public face of a search."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from kt_suite import leaderboard
+from kt_suite.errors import InputError, ProjectError, rule
+from kt_suite.executors.inline import InlineExecutor
+from kt_suite.executors.training import check_lengths
+from kt_suite.hypermodel import as_hypermodel, overrides_fit
+from kt_suite.hyperparameters import HyperParameters, describe
+from kt_suite.loggers.base import Logger, SearchInfo
+from kt_suite.loggers.console import Console
+from kt_suite.loggers.tensorboard import TensorBoardLogger
+from kt_suite.oracles import books
+from kt_suite.oracles.base import near
+from kt_suite.project import create_project, find_project, project_path
+from kt_suite.runner import TrialRunner
+from kt_suite.search import Search
+from kt_suite.storage import Storage
+from kt_suite.trial import TrialRecord
+
+EXECUTORS = ("auto", "inline")
+
+
+class Tuner(TrialRunner):
+    """Searches the space of a hypermodel for the values that train best.
+
+    It is a ``keras_tuner.Tuner``: arguments, methods and what may be overridden are KerasTuner's. Keyword-only arguments are
+    additions. Everything that happens is kept in ``<directory>/<project_name>/search.db``, so that a search that was
+    interrupted or killed goes on where it stopped when the same script runs again.
+
+    Args:
+        oracle: Any ``keras_tuner.Oracle``, ours or not.
+        hypermodel: A ``HyperModel``, or a function ``build(hp)`` that returns a compiled model; may be left out where
+            ``run_trial`` is overridden.
+        max_model_size: Largest number of parameters; a larger model fails its trial.
+        optimizer, loss, metrics: Override what ``build`` compiled with.
+        distribution_strategy: A ``tf.distribute.Strategy`` in whose scope models are built and trained.
+        directory: Where projects live.
+        project_name: Name of the search and of its directory.
+        logger: Not used; for old scripts.
+        tuner_id: Not used; for old scripts.
+        overwrite: Whether an earlier search of the same name is removed. It is resumed otherwise.
+        executions_per_trial: Runs of each trial, whose mean is its score.
+        executor: ``"inline"``, or ``"auto"`` to have it chosen.
+        score: The epoch of a run that counts: ``"best"`` or ``"last"``.
+        tensorboard: Log directory for TensorBoard; ``None`` for none.
+        keep_checkpoints: Number of best trials whose weights stay on disk, or ``"all"``.
+        facts: Anything JSON-able to be stored with the search.
+
+    Raises:
+        InputError: An argument that cannot be used.
+        ProjectError: The project directory belongs to something else, or to a search with other settings.
+    """
+
+    def __init__(
+        self,
+        oracle: Any,
+        hypermodel: Any = None,
+        max_model_size: int | None = None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        distribution_strategy: Any = None,
+        directory: Any = None,
+        project_name: str | None = None,
+        logger: Any = None,
+        tuner_id: str | None = None,
+        overwrite: bool = False,
+        executions_per_trial: int = 1,
+        *,
+        executor: str = "auto",
+        score: str = "best",
+        tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
+        keep_checkpoints: int | str = 10,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
+        _check_arguments(oracle, executor, score, keep_checkpoints, executions_per_trial)
+        self.oracle = oracle
+        self.hypermodel = as_hypermodel(hypermodel)
+        if self.hypermodel is None and not self._overrides("run_trial"):
+            raise InputError(rule("hypermodel", "be given unless run_trial is overridden", hypermodel))
+        self.max_model_size = max_model_size
+        self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
+        self.distribution_strategy = distribution_strategy
+        self.executions_per_trial = executions_per_trial
+        self.executor, self.score, self.keep_checkpoints = executor, score, keep_checkpoints
+        self.tensorboard = None if tensorboard is None else os.fspath(tensorboard)
+        self.logger, self.tuner_id = logger, tuner_id or "tuner0"
+        self._path = project_path(directory, project_name)
+        self.directory, self.project_name = str(directory or "."), self._path.name
+        self._user_facts = dict(facts or {})
+        self._kept: set[str] = set()
+        self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
+        self._storage: Storage | None = find_project(self._path, self._settings(), overwrite=overwrite, seed=seed)
+        if not getattr(self.hypermodel, "requires_data", False):
+            self._populate_initial_space()
+            self._check_model_is_compiled()
+        if self._storage is not None:
+            self.reload()
+
+    # The space
+
+    def _populate_initial_space(self) -> None:
+        """Builds until every conditional scope that can be active has been. Kept apart for AutoKeras, which overrides it."""
+        if self.hypermodel is None:
+            return
+        hp = self.oracle.get_space()
+        self.hypermodel.declare_hyperparameters(hp)
+        self.oracle.update_space(hp)
+        self._activate_all_conditions()
+
+    def _activate_all_conditions(self) -> None:
+        seen: list[Any] = []
+        hp = HyperParameters.of(self.oracle.get_space())
+        while True:
+            self._sample_model = self._build_hypermodel(hp)
+            self.oracle.update_space(hp)
+            seen += [scope for scope in hp.active_scopes if scope not in seen]
+            waiting = [scope for scope in hp.inactive_scopes if scope not in seen]
+            if not waiting:
+                return
+            seen.append(waiting[0])  # tried once, whether or not it can be opened: the loop is bounded
+            hp = HyperParameters.of(self.oracle.get_space())
+            _force(hp, waiting[0])
+
+    def _check_model_is_compiled(self) -> None:
+        """Raises ``InputError`` for a build whose model plain ``fit`` could not train."""
+        if self.hypermodel is None or overrides_fit(self.hypermodel) or self._overrides("run_trial"):
+            return
+        model, self._sample_model = self._sample_model, None
+        if not hasattr(model, "compiled") or not model.compiled:
+            raise InputError(rule("build", "return a compiled keras.Model", model, "Call model.compile before returning it."))
+
+    # Searching
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Searches until all trials are done, the space is exhausted, or a limit is reached.
+
+        Run again, it goes on: with more trials if ``max_trials`` has grown.
+
+        Args:
+            *fit_args: As for ``model.fit``: inputs and targets.
+            **fit_kwargs: As for ``model.fit``: ``validation_data``, ``epochs``, ``callbacks`` (copied for each run; or a function that
+                makes a list) and so on. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each epoch.
+
+        Raises:
+            InputError: Data or arguments that cannot be used, before anything is trained.
+            SearchFailedError: Too many trials in a row have failed.
+        """
+        verbose = fit_kwargs.pop("verbose", 1)
+        self._call = (fit_args, dict(fit_kwargs))
+        self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
+        self._prepare(fit_args, fit_kwargs)
+        if self._storage is None:
+            self._storage = create_project(self._path, self._settings())
+        self._storage.update_facts(self._changing_facts())
+        executor = InlineExecutor(self._run_attempt)
+        search = Search(
+            self.oracle,
+            executor,
+            storage=self._storage,
+            loggers=self._loggers(verbose),
+            hooks=self,
+            directory=self._path,
+            on_scored=self.retain,
+        )
+        self._begin_attempts(search._on_report)
+        self.on_search_begin()
+        with _generators_kept():
+            search.run(self._info(fit_kwargs))
+        self.on_search_end()
+
+    def resume(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Goes on with the search: with the arguments of the last ``search`` of this object if none are given.
+
+        Raises:
+            InputError: No arguments, and no earlier call to take them from.
+        """
+        if not fit_args and not fit_kwargs:
+            if self._call is None:
+                raise InputError(rule("resume()", "get the data, as search() does", (), "Data are not stored with a search."))
+            fit_args, fit_kwargs = self._call[0], dict(self._call[1])
+        self.search(*fit_args, **fit_kwargs)
+
+    def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
+        if os.environ.get("KERASTUNER_ORACLE_IP"):
+            raise InputError(rule("KERASTUNER_ORACLE_IP", "be unset", os.environ["KERASTUNER_ORACLE_IP"], "Choose an executor."))
+        is_plain = not (self._overrides("run_trial") or overrides_fit(self.hypermodel))
+        x, y = _inputs(fit_args, fit_kwargs)
+        if not self._overrides("run_trial"):
+            check_lengths(x, y)
+            validation = fit_kwargs.get("validation_data")
+            if isinstance(validation, (tuple, list)) and len(validation) > 1:
+                check_lengths(validation[0], validation[1], "validation_")
+        bind = getattr(self.hypermodel, "bind", None)
+        if bind is not None and x is not None:
+            was_waiting = self.hypermodel.requires_data
+            bind(x, y, fit_kwargs.get("validation_data"))
+            if was_waiting:
+                self._populate_initial_space()
+                self._check_model_is_compiled()
+                self._reconcile()
+        self.check_fit_options(fit_kwargs)
+        if is_plain and not any(type(hp).__name__ != "Fixed" for hp in self.oracle.hyperparameters.space):
+            raise InputError(rule("The space", "hold at least one hyperparameter", [], "Use hp.Int, hp.Choice, ... in build."))
+
+    def _loggers(self, verbose: Any) -> list[Logger]:
+        loggers: list[Logger] = []
+        if verbose not in (0, "0", False):
+            loggers.append(Console(1 if verbose in ("auto", True) else int(verbose)))
+        if self.tensorboard is not None:
+            loggers.append(TensorBoardLogger(self.tensorboard))
+        return loggers
+
+    def _info(self, fit_kwargs: Mapping[str, Any]) -> SearchInfo:
+        storage = self._stored()
+        facts = storage.facts
+        epochs = None if self._overrides("run_trial") else fit_kwargs.get("epochs", 1)
+        return SearchInfo(
+            name=self.project_name,
+            search_id=facts["search_id"],
+            directory=str(self._path),
+            objective=facts["objective"],
+            direction=facts["direction"],
+            max_trials=self.oracle.max_trials,
+            epochs=epochs if isinstance(epochs, int) else None,
+            runs_per_trial=self.executions_per_trial,
+            space=facts["space"],
+            facts={name: value for name, value in facts.items() if name not in ("space", "oracle_state", "user")},
+            tensorboard=self.tensorboard,
+            trials=storage.trials(),
+        )
+
+    # Facts
+
+    def _settings(self) -> dict[str, Any]:
+        """What a resumed search must share with the one that was stored."""
+        objective = self.oracle.objective
+        return {
+            "name": self.project_name,
+            "objective": objective.name,
+            "direction": objective.direction,
+            "oracle": type(self.oracle).__name__,
+            "score": self.score,
+            "runs_per_trial": self.executions_per_trial,
+            "seed": self.oracle.seed,
+        }
+
+    def _changing_facts(self) -> dict[str, Any]:
+        return {
+            "max_trials": self.oracle.max_trials,
+            "space": [describe(hp) for hp in self.oracle.hyperparameters.space],
+            "executor": "inline",
+            "executor_reason": self.explain_execution(),
+            "tensorboard": self.tensorboard,
+            "user": self._user_facts,
+            "process": os.getpid(),
+            "ended": None,
+            "reason": None,
+        }
+
+    def explain_execution(self) -> str:
+        """Returns how trials are trained, and why."""
+        if self.executor == "auto":
+            return "inline: one trial after the other, in this process"
+        return f"{self.executor}: as asked"
+
+    # Results
+
+    def _stored(self) -> Storage:
+        if self._storage is None:
+            raise ProjectError(rule("A tuner", "have searched before it has results", str(self._path), "Call search() first."))
+        return self._storage
+
+    def _records(self) -> list[TrialRecord]:
+        return [self.oracle.trials[trial_id].record for trial_id in self.oracle.start_order]
+
+    def results(self) -> list[dict[str, Any]]:
+        """Returns one dict a trial, best first: id, status, score, values and more. ``pandas.DataFrame(tuner.results())`` works."""
+        return leaderboard.rows(self._records(), self._direction)
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Prints the best trials as a table."""
+        from rich.console import Console as RichConsole
+
+        table = leaderboard.render(self._records(), self._direction, self.oracle.objective.name, num_trials)
+        RichConsole().print(table)
+
+    @property
+    def project_dir(self) -> str:
+        """The project directory."""
+        return str(self._path)
+
+    def save(self) -> None:
+        """Does nothing: every step of a search is stored as it happens."""
+
+    def reload(self) -> None:
+        """Takes up the search that is stored in the project directory."""
+        storage = self._stored()
+        self.oracle.seed = storage.fact("seed", self.oracle.seed)
+        self._reconcile()
+        records = storage.trials()
+        books.restore(self.oracle, records, storage.fact("oracle_state", {}), self.oracle.hyperparameters)
+        self._kept = {trial.trial_id for trial in records if trial.score is not None}
+
+    def _reconcile(self) -> None:
+        """Keeps the order of a stored space, and takes definitions from today's code where both have one."""
+        if self._storage is None:
+            return
+        today = HyperParameters.of(self.oracle.hyperparameters)
+        stored = HyperParameters.from_config({"space": self._storage.space(), "values": {}})
+        merged = HyperParameters()
+        for hp in stored.space:
+            current = next((one for one in today.space if one.name == hp.name and one.conditions == hp.conditions), None)
+            if current is not None and describe(current) != describe(hp):
+                warnings.warn(f"Hyperparameter {hp.name!r} was {hp!r} when the search began; new trials use {current!r}.", stacklevel=3)
+            merged.merge([current or hp])
+        merged.merge([hp for hp in today.space if not merged._exists(hp.name, hp.conditions)])
+        self.oracle.hyperparameters = merged
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Called when a trial has ended and is stored. Does nothing; override it at will."""
+
+
+def _check_arguments(oracle: Any, executor: str, score: str, keep_checkpoints: int | str, executions_per_trial: int) -> None:
+    if not isinstance(oracle, keras_tuner.Oracle):
+        raise InputError(rule("oracle", "be a keras_tuner.Oracle", oracle))
+    if executor not in EXECUTORS:
+        raise InputError(rule("executor", f"be one of {list(EXECUTORS)}", executor, near(str(executor), EXECUTORS)))
+    if score not in ("best", "last"):
+        raise InputError(rule("score", 'be "best" or "last"', score))
+    is_number = isinstance(keep_checkpoints, int) and not isinstance(keep_checkpoints, bool) and keep_checkpoints >= 0
+    if not is_number and keep_checkpoints != "all":
+        raise InputError(rule("keep_checkpoints", 'be a number of trials or "all"', keep_checkpoints))
+    if not isinstance(executions_per_trial, int) or executions_per_trial < 1:
+        raise InputError(rule("executions_per_trial", "be an integer of at least 1", executions_per_trial))
+
+
+def _force(hp: HyperParameters, scope: list[Any]) -> None:
+    """Sets values that open a scope: for each condition the first value that its parent can have."""
+    for condition in scope:
+        hp.ensure_active_values()
+        parents = [one for one in hp.space if one.name == condition.name]
+        legal = [value for value in condition.values if any(_takes(parent, value) for parent in parents)]
+        if legal and not condition.is_active(hp.values):
+            hp.values[condition.name] = legal[0]
+    hp.ensure_active_values()
+
+
+def _takes(parent: Any, value: Any) -> bool:
+    return hasattr(parent, "min_value") or value in list(parent.values)
+
+
+def _inputs(fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    x = fit_args[0] if fit_args else fit_kwargs.get("x")
+    y = fit_args[1] if len(fit_args) > 1 else fit_kwargs.get("y")
+    return x, y
+
+
+@contextlib.contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Gives Python's and NumPy's global generators back as they were: trials seed them."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
