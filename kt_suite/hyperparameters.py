@@ -267,7 +267,7 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         if not parents:
             known = sorted(self._hps)
             raise InputError(rule("The parent of a conditional_scope", f"be one of {known}", condition.name))
-        if not any(_can_be(parent, value) for parent in parents for value in condition.values):
+        if not any(can_be(parent, value) for parent in parents for value in condition.values):
             raise InputError(
                 rule(f"parent_values of the scope on {condition.name!r}", f"be values of {parents[0]!r}", condition.values)
             )
@@ -316,7 +316,8 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
                 self.values.pop(hp.name, None)
 
 
-def _can_be(parent: Any, value: Any) -> bool:
+def can_be(parent: Any, value: Any) -> bool:
+    """Whether a hyperparameter can have a value."""
     if hasattr(parent, "min_value"):
         return not isinstance(value, (bool, str)) and value is not None and parent.min_value <= value <= parent.max_value
     return any(same(known, value) for known in parent.values)

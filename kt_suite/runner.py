@@ -12,10 +12,21 @@ import keras_tuner
 
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.base import TrialSpec
-from kt_suite.executors.training import CHECKPOINT, RunMonitor, accepts, copy_callbacks, fresh_keras, save_weights
+from kt_suite.executors.training import (
+    CHECKPOINT,
+    RunMonitor,
+    accepts,
+    copy_callbacks,
+    fresh_keras,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+)
 from kt_suite.hypermodel import fit_options, overrides_fit
 from kt_suite.objective import DefaultObjective, score_result, to_loss
 from kt_suite.oracles.base import trial_seed
+from kt_suite.oracles.books import keeps_state
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
 from kt_suite.trial import Decision, Report, RunRecord
@@ -102,8 +113,23 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         began = time.monotonic()
         result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
         monitor.seconds = time.monotonic() - began
+        if keeps_state(self.oracle, trial):
+            save_state(self._model, self._state_path(trial, run))
+            self._with_state.add(trial.trial_id)
         self._keep_weights(monitor, result)
         return result
+
+    def _state_path(self, trial: Trial, run: int) -> Path:
+        attempt = attempt_directory(Path(self.project_dir), trial.trial_id, trial.attempt)
+        return attempt / f"state_{run}.weights.h5"
+
+    def _go_on_from_parent(self, model: Any, trial: Trial) -> None:
+        parent = self.oracle.trials[trial.parent]
+        path = self._state_path(parent, self._monitors[-1].run)
+        if not model.built:
+            config = json.loads(path.with_name(_BUILD_CONFIG).read_text(encoding="utf-8"))
+            model.build_from_config(config)
+        load_state(model, path)
 
     def _monitor(self, trial: Trial, run: int) -> Any:
         objective = self.oracle.objective
@@ -137,6 +163,9 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if trial.budget is not None:
             options.pop("epochs", None)
             kwargs["epochs"] = trial.budget
+        if trial.parent is not None:
+            self._go_on_from_parent(model, trial)
+            kwargs["initial_epoch"] = trial.initial_epoch
         return self.hypermodel.fit(hp, model, *args, **{**options, **kwargs})
 
     def _try_build(self, hp: Any) -> Any:
@@ -194,11 +223,15 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if not model.built and config.exists():
             model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
         with keras_tuner.engine.tuner.maybe_distribute(self.distribution_strategy):
-            model.load_weights(path)
+            load_weights(model, path.parent)
         return model
 
     def retain(self, trial: Trial) -> None:
-        """Deletes the weights of trials that are no longer among the best."""
+        """Deletes the weights of trials that are no longer among the best, and states that no trial will go on from."""
+        for trial_id in [one for one in self._with_state if not keeps_state(self.oracle, self.oracle.trials[one])]:
+            for path in Path(self._get_checkpoint_fname(trial_id)).parent.glob("state_*.weights.h5"):
+                path.unlink()
+            self._with_state.discard(trial_id)
         if self.keep_checkpoints == "all":
             return
         best = {one.trial_id for one in self.oracle.get_best_trials(int(self.keep_checkpoints)) if one.score is not None}

@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 from kt_suite.errors import KTSuiteError, SearchFailedError
 from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
-from kt_suite.objective import mean_metrics
+from kt_suite.objective import mean_metrics, to_loss
 from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.books import Books
 from kt_suite.oracles.trial import Trial
+from kt_suite.pruners.base import Pruner
 from kt_suite.storage import Storage
-from kt_suite.trial import Decision, Report, RunRecord, TrialStatus
+from kt_suite.trial import Decision, Report, RunRecord, TrialRecord, TrialStatus
 
 
 class Hooks(Protocol):
@@ -42,8 +44,9 @@ class Search:
         loggers: Views, told of every step.
         hooks: The tuner's methods around each trial.
         directory: The project directory; each attempt gets a directory of its own in it.
-        on_scored: Called after each trial that ended with a score (retention of checkpoints).
-        limits: Each is asked before a trial is proposed and after every report; text ends the search with that reason.
+        limits: Asked before a trial is proposed and after every report.
+        on_ended: Called after each attempt that ended (retention of checkpoints).
+        pruner: Judges every epoch of every run.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class Search:
         loggers: Sequence[Logger],
         hooks: Hooks,
         directory: Path,
-        on_scored: Callable[[Trial], None] = lambda trial: None,
-        limits: Sequence[Callable[[], str | None]] = (),
+        limits: Limits,
+        on_ended: Callable[[Trial], None] = lambda trial: None,
+        pruner: Pruner | None = None,
     ) -> None:
         self.oracle = oracle
         self.executor = executor
@@ -65,8 +69,10 @@ class Search:
         self.hooks = hooks
         self.directory = directory
         self.books = Books(oracle)
-        self._on_scored = on_scored
-        self._limits = limits
+        self.limits = limits
+        self.pruner = pruner
+        self._on_ended = on_ended
+        self._planned_epochs: int | None = None
         self._running: dict[str, Trial] = {}
         self._slot_of: dict[str, str] = {}
         self._num_hyperparameters = len(oracle.hyperparameters.space)
@@ -82,6 +88,9 @@ class Search:
         reason = "stopped by an error"
         with self.storage.lock():
             self._log("on_search_begin", info)
+            self._planned_epochs = info.epochs and info.epochs * info.runs_per_trial
+            self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
+            self._replay(info.trials)
             try:
                 self.executor.open(self._on_report)
                 reason = self._loop()
@@ -101,6 +110,22 @@ class Search:
                 self._log("on_search_end", reason)
         return reason
 
+    def _replay(self, trials: list[TrialRecord]) -> None:
+        """Tells the pruner what it would know, had it seen the finished trials of a resumed search."""
+        if self.pruner is None:
+            return
+        self.pruner.open(self.oracle.objective)
+        for trial in (one for one in trials if one.is_finished):
+            for report in self.storage.reports(trial.trial_id):
+                self._judge(trial, report)
+            self.pruner.end(trial)
+
+    def _judge(self, trial: TrialRecord, report: Report) -> Decision:
+        objective = self.oracle.objective
+        if self.pruner is None or not objective.has_value(report.metrics):
+            return Decision.CONTINUE
+        return self.pruner.judge(trial, report, to_loss(float(objective.get_value(report.metrics)), objective.direction))
+
     def _loop(self) -> str:
         while True:
             verdict = self._fill_slots()
@@ -114,7 +139,8 @@ class Search:
     def _fill_slots(self) -> str | None:
         """Starts trials on free slots; returns why there will be no more, or ``None`` if there may be."""
         for slot in self.executor.slots():
-            if self._limit_reached():
+            self._over = self._over or self.limits.reached()
+            if self._over is not None:
                 return self._over
             if self.executor.capacity() <= 0:
                 break
@@ -134,11 +160,6 @@ class Search:
         if max_trials is not None and len(self.oracle.trials) >= max_trials:
             return "all trials done"
         return "the space is exhausted"
-
-    def _limit_reached(self) -> bool:
-        for limit in self._limits:
-            self._over = self._over or limit()
-        return self._over is not None
 
     def _begin(self, trial: Trial, slot: str) -> None:
         record = trial.record
@@ -162,8 +183,12 @@ class Search:
         self.storage.add_report(trial_id, report)
         self._log("on_report", trial.snapshot(), report)
         decision = self.oracle.report(trial, report) if isinstance(self.oracle, Oracle) else Decision.CONTINUE
-        if self._limit_reached():
-            decision = Decision.STOP
+        if decision is Decision.CONTINUE:
+            decision = self._judge(trial.record, report)
+        self._over = self._over or self.limits.reached()
+        if self._over is not None:
+            trial.message = f"Stopped: {self._over}."
+            return Decision.STOP
         return decision
 
     def _handle(self, event: Event) -> None:
@@ -184,6 +209,8 @@ class Search:
             return
         trial.record.runs = event.runs
         trial.status = TrialStatus.PRUNED if event.kind == "pruned" else TrialStatus.COMPLETED
+        if event.kind == "pruned" and self._planned_epochs:
+            trial.record.fidelity = min(1.0, trial.record.epochs / self._planned_epochs)
         if event.runs:
             self._score(trial, event.runs)
 
@@ -209,16 +236,19 @@ class Search:
         except SearchFailedError as error:
             failure = error
         self.books.settle(trial)
+        if trial.record.is_finished:
+            self.limits.note(trial.record)
+            if self.pruner is not None:
+                self.pruner.end(trial.record)
         self.storage.end_attempt(trial.snapshot(), self._changed_facts())
-        if trial.score is not None:
-            self._on_scored(trial)
+        self._on_ended(trial)
         self._log("on_trial_end", trial.record, trial.status == TrialStatus.INVALID)
         self.hooks.on_trial_end(trial)
         if failure is not None:
             raise failure
 
     def _changed_facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"oracle_state": self.books.checkpoint()}
+        facts: dict[str, Any] = {"oracle_state": self.books.checkpoint(), "elapsed": self.limits.elapsed}
         hyperparameters = self.oracle.hyperparameters
         if len(hyperparameters.space) != self._num_hyperparameters:
             self._num_hyperparameters = len(hyperparameters.space)

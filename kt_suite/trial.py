@@ -97,6 +97,7 @@ class TrialRecord:
         initial_epoch: Epochs done before, by the parent trial.
         rung, bracket: Place in a schedule of budgets, from 0.
         parent: Id of the trial whose weights this one continues.
+        data_share: Share of the training data granted, in (0, 1].
         fidelity: Level at which the score was observed, in (0, 1].
         slot: The slot that ran it last.
         attempt: Number of the last attempt, from 1.
@@ -121,6 +122,7 @@ class TrialRecord:
     rung: int | None = None
     bracket: int | None = None
     parent: str | None = None
+    data_share: float = 1.0
     fidelity: float = 1.0
     slot: str | None = None
     attempt: int = 1

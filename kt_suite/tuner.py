@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import random
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ import keras_tuner
 import numpy as np
 
 from kt_suite import leaderboard
+from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.inline import InlineExecutor
 from kt_suite.executors.training import check_lengths
 from kt_suite.hypermodel import as_hypermodel, overrides_fit
 from kt_suite.hyperparameters import HyperParameters, describe
+from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
-from kt_suite.loggers.console import Console
-from kt_suite.loggers.tensorboard import TensorBoardLogger
 from kt_suite.oracles import books
-from kt_suite.oracles.base import near
+from kt_suite.oracles.base import Oracle, near
+from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.project import create_project, find_project, project_path
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
@@ -57,6 +58,10 @@ class Tuner(TrialRunner):
         score: The epoch of a run that counts: ``"best"`` or ``"last"``.
         tensorboard: Log directory for TensorBoard; ``None`` for none.
         keep_checkpoints: Number of best trials whose weights stay on disk, or ``"all"``.
+        pruner: Stops trials that cannot win in mid-training: a ``Pruner``, or the name of one.
+        time_budget: Wall-clock time of the whole search: seconds, or a timedelta. The running trial stops at its next batch.
+        patience: Trials in a row without a better score that end the search.
+        target: Score that ends the search.
         facts: Anything JSON-able to be stored with the search.
 
     Raises:
@@ -84,6 +89,10 @@ class Tuner(TrialRunner):
         score: str = "best",
         tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
         keep_checkpoints: int | str = 10,
+        pruner: Any = None,
+        time_budget: float | datetime.timedelta | None = None,
+        patience: int | None = None,
+        target: float | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
@@ -103,6 +112,9 @@ class Tuner(TrialRunner):
         self.directory, self.project_name = str(directory or "."), self._path.name
         self._user_facts = dict(facts or {})
         self._kept: set[str] = set()
+        self._with_state: set[str] = set()
+        self._limits = Limits(self._direction, time_budget=time_budget, patience=patience, target=target)
+        self.pruner = pruner_by_name(pruner) if isinstance(pruner, str) else pruner
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
         self._storage: Storage | None = find_project(self._path, self._settings(), overwrite=overwrite, seed=seed)
@@ -121,21 +133,7 @@ class Tuner(TrialRunner):
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
-        self._activate_all_conditions()
-
-    def _activate_all_conditions(self) -> None:
-        seen: list[Any] = []
-        hp = HyperParameters.of(self.oracle.get_space())
-        while True:
-            self._sample_model = self._build_hypermodel(hp)
-            self.oracle.update_space(hp)
-            seen += [scope for scope in hp.active_scopes if scope not in seen]
-            waiting = [scope for scope in hp.inactive_scopes if scope not in seen]
-            if not waiting:
-                return
-            seen.append(waiting[0])  # tried once, whether or not it can be opened: the loop is bounded
-            hp = HyperParameters.of(self.oracle.get_space())
-            _force(hp, waiting[0])
+        self._sample_model = discover(self.oracle, self._build_hypermodel)
 
     def _check_model_is_compiled(self) -> None:
         """Raises ``InputError`` for a build whose model plain ``fit`` could not train."""
@@ -176,9 +174,11 @@ class Tuner(TrialRunner):
             loggers=self._loggers(verbose),
             hooks=self,
             directory=self._path,
-            on_scored=self.retain,
+            on_ended=self.retain,
+            limits=self._limits,
+            pruner=self.pruner,
         )
-        self._begin_attempts(search._on_report)
+        self._begin_attempts(search._on_report, self._limits.is_out_of_time if self._limits.time_budget else None)
         self.on_search_begin()
         with _generators_kept():
             search.run(self._info(fit_kwargs))
@@ -221,8 +221,12 @@ class Tuner(TrialRunner):
     def _loggers(self, verbose: Any) -> list[Logger]:
         loggers: list[Logger] = []
         if verbose not in (0, "0", False):
+            from kt_suite.loggers.console import Console
+
             loggers.append(Console(1 if verbose in ("auto", True) else int(verbose)))
         if self.tensorboard is not None:
+            from kt_suite.loggers.tensorboard import TensorBoardLogger
+
             loggers.append(TensorBoardLogger(self.tensorboard))
         return loggers
 
@@ -268,6 +272,7 @@ class Tuner(TrialRunner):
             "executor_reason": self.explain_execution(),
             "tensorboard": self.tensorboard,
             "user": self._user_facts,
+            "notes": self.oracle.notes() if isinstance(self.oracle, Oracle) else [],
             "process": os.getpid(),
             "ended": None,
             "reason": None,
@@ -318,19 +323,9 @@ class Tuner(TrialRunner):
         self._kept = {trial.trial_id for trial in records if trial.score is not None}
 
     def _reconcile(self) -> None:
-        """Keeps the order of a stored space, and takes definitions from today's code where both have one."""
-        if self._storage is None:
-            return
-        today = HyperParameters.of(self.oracle.hyperparameters)
-        stored = HyperParameters.from_config({"space": self._storage.space(), "values": {}})
-        merged = HyperParameters()
-        for hp in stored.space:
-            current = next((one for one in today.space if one.name == hp.name and one.conditions == hp.conditions), None)
-            if current is not None and describe(current) != describe(hp):
-                warnings.warn(f"Hyperparameter {hp.name!r} was {hp!r} when the search began; new trials use {current!r}.", stacklevel=3)
-            merged.merge([current or hp])
-        merged.merge([hp for hp in today.space if not merged._exists(hp.name, hp.conditions)])
-        self.oracle.hyperparameters = merged
+        if self._storage is not None:
+            today = HyperParameters.of(self.oracle.hyperparameters)
+            self.oracle.hyperparameters = reconcile(self._storage.space(), today)
 
     def on_trial_end(self, trial: Any) -> None:
         """Called when a trial has ended and is stored. Does nothing; override it at will."""
@@ -348,21 +343,6 @@ def _check_arguments(oracle: Any, executor: str, score: str, keep_checkpoints: i
         raise InputError(rule("keep_checkpoints", 'be a number of trials or "all"', keep_checkpoints))
     if not isinstance(executions_per_trial, int) or executions_per_trial < 1:
         raise InputError(rule("executions_per_trial", "be an integer of at least 1", executions_per_trial))
-
-
-def _force(hp: HyperParameters, scope: list[Any]) -> None:
-    """Sets values that open a scope: for each condition the first value that its parent can have."""
-    for condition in scope:
-        hp.ensure_active_values()
-        parents = [one for one in hp.space if one.name == condition.name]
-        legal = [value for value in condition.values if any(_takes(parent, value) for parent in parents)]
-        if legal and not condition.is_active(hp.values):
-            hp.values[condition.name] = legal[0]
-    hp.ensure_active_values()
-
-
-def _takes(parent: Any, value: Any) -> bool:
-    return hasattr(parent, "min_value") or value in list(parent.values)
 
 
 def _inputs(fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """The command line: ``kt-suite tune | resume | show | init``.
 
-Exit codes: 0 done, 1 the search failed, 2 the call was wrong, 130 interrupted (and resumable). Every error of ours is
-one line on standard error. TensorFlow is imported by the commands that train, and by them only.
+Exit codes: 0 done, 1 the search failed, 2 the call was wrong, 130 interrupted (and resumable). An error
+of ours is one line on standard error. TensorFlow is imported by the commands that train, and by no others.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class _Commands(click.Group):
     """The group of commands; turns errors into one line and an exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs.pop("standalone_mode", True):
-            return super().main(*args, standalone_mode=False, **kwargs)
+        is_standalone = kwargs.get("standalone_mode", True)
+        kwargs["standalone_mode"] = False
+        if not is_standalone:
+            return super().main(*args, **kwargs)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)
+            code = super().main(*args, **kwargs)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except click.Abort:
@@ -44,7 +46,9 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="kt-suite")
 @click.pass_context
 def main(context: click.Context) -> None:

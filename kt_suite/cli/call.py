@@ -12,8 +12,9 @@ from typing import Any
 from kt_suite.errors import ProjectError, StorageError, rule
 from kt_suite.storage import Storage
 
-# Settings that may differ when a search goes on: how long it goes on, where it trains and what is done with the result.
+# What may differ when a search goes on: how long it does, where it trains and what becomes of the result.
 _FREE = frozenset({"max_trials", "executor", "tensorboard", "keep_checkpoints", "save", "folder"})
+_WORDS = {"model": "MODEL", "digest": "The content of the data file (by SHA-256)"}
 FACT = "cli"
 
 
@@ -68,21 +69,23 @@ class Call:
         names = {item.name for item in dataclasses.fields(cls)}
         if not isinstance(stored, Mapping) or set(stored) != names:
             remedy = "Use the version of kt_suite that began the search."
-            raise StorageError(rule(f"The call stored in {project}", f"have the fields {sorted(names)}", stored, remedy))
+            must = f"have the fields {sorted(names)}"
+            raise StorageError(rule(f"The call stored in {project}", must, stored, remedy))
         return cls(**stored)
 
     def check_continues(self, project: Path) -> None:
-        """Raises ``ProjectError`` unless the search in ``project`` was begun by a call that this one may carry on."""
+        """Raises ``ProjectError`` unless a call that this one can carry on began the search there."""
         earlier = Call.of(project)
         remedy = "Start anew with --overwrite, or beside it with --project-name."
         if earlier is None:
-            raise ProjectError(rule(str(project), "hold a search begun by kt-suite tune", "one begun by a script", remedy))
+            must = "hold a search begun by kt-suite tune"
+            raise ProjectError(rule(str(project), must, "one begun by a script", remedy))
         before, now = dataclasses.asdict(earlier), dataclasses.asdict(self)
         for name in before:
             if name not in _FREE and before[name] != now[name]:
-                what, must = "The data" if name == "digest" else f"--{name.replace('_', '-')}", repr(before[name])
-                must = f"be {must} as in the search that {project} holds"
-                raise ProjectError(rule(what if name != "model" else "MODEL", must, now[name], remedy))
+                what = _WORDS.get(name, f"--{name.replace('_', '-')}")
+                must = f"be {before[name]!r} as in the search that {project} holds"
+                raise ProjectError(rule(what, must, now[name], remedy))
 
     def facts(self) -> dict[str, Any]:
         """Returns what a tuner keeps with the search."""

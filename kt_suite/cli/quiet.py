@@ -12,11 +12,11 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 def import_tensorflow() -> None:
     """Imports TensorFlow, Keras and KerasTuner without their lines on standard error.
 
-    TensorFlow 2.21 writes some lines before it looks at its own log level, so standard error is kept aside while
-    it is imported, and shown if that fails. A level that the user has set is respected: then nothing is hidden.
+    TensorFlow 2.21 writes some lines before it looks at its own log level, so standard error is kept aside
+    while it is imported, and shown if that fails. With a level that the user has set, nothing is hidden.
     """
     if _LEVEL in os.environ:
-        import keras_tuner  # noqa: F401
+        import keras_tuner
 
         return
     os.environ[_LEVEL] = "3"

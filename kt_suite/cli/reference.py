@@ -62,7 +62,7 @@ class ModelReference:
         return cls(text, ready)
 
     def load(self, fix: dict[str, Any], task: str) -> Any:
-        """Returns the hypermodel or build function: classes are called, with ``fixed=`` and ``task=`` if they take them.
+        """Returns the hypermodel or build function; a class is called, with ``fixed`` and ``task`` if it may.
 
         Raises:
             InputError: It cannot be imported, is no model, or takes no ``fixed``.
@@ -73,7 +73,9 @@ class ModelReference:
         module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
         found = getattr(module, name, None)
         if found is None:
-            public = [item for item, value in vars(module).items() if callable(value) and not item.startswith("_")]
+            public = [
+                item for item, value in vars(module).items() if callable(value) and not item.startswith("_")
+            ]
             raise InputError(rule("MODEL", f"name something in {source}", name, did_you_mean(name, public)))
         is_class = isinstance(found, type)
         if is_class and issubclass(found, keras_tuner.HyperModel):
@@ -103,7 +105,9 @@ def _instance(cls: type, fix: dict[str, Any], task: str) -> Any:
         raise
     except Exception as error:
         remedy = "Give each argument a default."
-        raise InputError(rule(f"MODEL {cls.__name__}", "be made without arguments", _described(error), remedy)) from error
+        raise InputError(
+            rule(f"MODEL {cls.__name__}", "be made without arguments", _described(error), remedy)
+        ) from error
 
 
 def _accepts(cls: type, name: str) -> bool:
@@ -148,7 +152,9 @@ def _import_module(name: str) -> ModuleType:
 
 def _described(error: Exception) -> str:
     """Returns an error of a user's code in one line, with the place it came from."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError) or not frames or frames[-1].filename == __file__:
         return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kt_suite.data import DataSet
 from kt_suite.data.load import read_table
 from kt_suite.errors import SearchFailedError, rule
 from kt_suite.leaderboard import number
+from kt_suite.trial import TrialRecord
 
 PATIENCE = 5
 """Epochs without a better objective after which a run ends."""
@@ -52,15 +53,15 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         outcome = Outcome.of(project)
         if outcome.best is None:
             raise _without_result(outcome)
-        best = tuner.get_best_models(1)[0]
-        test = best.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+        best_model = tuner.get_best_models(1)[0]
+        test = best_model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
         if call.save is not None:
-            best.save(call.save)
+            best_model.save(call.save)
     if as_json:
         click.echo(outcome.to_json(test=test))
     else:
         outcome.show(num_trials=10)
-        click.echo(_verdict(outcome, test, len(data.y_test), call.save))
+        click.echo(_verdict(outcome, outcome.best, test, len(data.y_test), call.save))
 
 
 def _silent(message: str) -> None:
@@ -95,7 +96,9 @@ def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
     import keras
 
     objective = tuner.oracle.objective
-    stopping = keras.callbacks.EarlyStopping(monitor=objective.name, mode=objective.direction, patience=PATIENCE)
+    stopping = keras.callbacks.EarlyStopping(
+        monitor=objective.name, mode=objective.direction, patience=PATIENCE
+    )
     with _told_how_to_resume(Path(tuner.project_dir)), warnings.catch_warnings():
         # A metric that does not exist is an error of ours, in one line.
         warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
@@ -119,16 +122,21 @@ def _told_how_to_resume(project: Path) -> Iterator[None]:
 
 
 def _headline(call: Call, project: Path, data: DataSet, tuner: Any) -> str:
-    classes = f"; {len(data.class_names)} classes" if data.class_names else ""
-    rows = f"{len(data.y_train)} rows to train on, {len(data.y_val)} to validate, {len(data.y_test)} to test"
-    objective, trials = tuner.oracle.objective, "all" if call.max_trials is None else f"up to {call.max_trials}"
-    done = len(tuner.oracle.trials)
+    sizes = f"{len(data.y_train)} rows to train on, {len(data.y_val)} to validate, {len(data.y_test)} to test"
+    classes = f" of {len(data.class_names)} classes" if data.class_names else ""
+    objective, num_done = tuner.oracle.objective, len(tuner.oracle.trials)
+    num_trials = "all trials" if call.max_trials is None else f"up to {call.max_trials} trials"
+    search = f"{call.tuner}, {num_trials} of up to {call.epochs} epochs"
     lines = [
-        f"Data       {data.name}: {rows}; {data.task}{classes}",
-        f"Search     {call.tuner}, {trials} trials of up to {call.epochs} epochs, by {objective.name} ({objective.direction})",
-        f"Project    {shown(project)}" + (f" (goes on: {done} trials so far)" if done else ""),
+        f"Data         {data.name}: {sizes}; {data.task}{classes}",
+        f"Search       {search}, by {objective.name} ({objective.direction})",
+        f"Project      {shown(project)}" + (f" (goes on after {num_done} trials)" if num_done else ""),
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_tensorboard_line(call.tensorboard)])
+
+
+def _tensorboard_line(folder: str | None) -> list[str]:
+    return [] if folder is None else [f"TensorBoard  tensorboard --logdir {shown(folder)}"]
 
 
 def _without_result(outcome: Outcome) -> SearchFailedError:
@@ -138,15 +146,15 @@ def _without_result(outcome: Outcome) -> SearchFailedError:
     return SearchFailedError(rule("A search", "have a trial that ends with a score", got, reason))
 
 
-def _verdict(outcome: Outcome, test: dict[str, float], num_rows: int, save: str | None) -> str:
-    best = outcome.best
+def _verdict(
+    outcome: Outcome, best: TrialRecord, test: dict[str, float], num_rows: int, save: str | None
+) -> str:
     scores = ", ".join(f"{name} {number(value)}" for name, value in test.items())
+    epoch = "" if best.best_epoch is None else f" in epoch {best.best_epoch + 1}"
     lines = [
-        f"Best       trial {best.trial_id}, {outcome.objective} {number(best.score)} at epoch {best.best_epoch + 1}",
-        f"Test       {scores}: the weights of that epoch, not trained further, on {num_rows} rows no trial has seen",
+        f"Best         trial {best.trial_id}: {outcome.objective} {number(best.score or 0.0)}{epoch}",
+        f"Test         {scores} on {num_rows} rows that no trial saw (weights of that epoch, as they are)",
     ]
     if save is not None:
-        lines.append(f"Saved      {shown(Path(save))}: keras.models.load_model reads it")
-    if outcome.tensorboard is not None:
-        lines.append(f"Look at it tensorboard --logdir {shown(Path(outcome.tensorboard))}")
-    return "\n".join(lines)
+        lines.append(f"Saved        {shown(save)}, for keras.models.load_model")
+    return "\n".join([*lines, *_tensorboard_line(outcome.tensorboard)])

@@ -21,23 +21,16 @@ from kt_suite.storage import Storage
 DIRECTORY = "searches"
 
 
-class _OneOf(click.ParamType):
-    """A name out of several; an unknown one is answered with the near ones."""
+def _one_of(*known: str) -> dict[str, Any]:
+    """Returns settings of an option that takes one of several names and answers others with the near."""
 
-    name = "name"
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and value not in known:
+            what, must = parameter.opts[0], f"be one of {', '.join(known)}"
+            raise InputError(rule(what, must, value, did_you_mean(value, known)))
+        return value
 
-    def __init__(self, option: str, known: tuple[str, ...]) -> None:
-        self.option = option
-        self.known = known
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "|".join(self.known)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.known:
-            must = f"be one of {', '.join(self.known)}"
-            raise InputError(rule(self.option, must, value, did_you_mean(value, self.known)))
-        return str(value)
+    return {"metavar": "|".join(known), "callback": check}
 
 
 def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -59,18 +52,19 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     "--data",
     required=True,
     metavar="NAME|FILE",
-    help=f"{', '.join(BUILT_IN)}; or a .npz file with arrays x, y (and, if wanted, x_val, y_val, x_test, y_test); or a .csv "
-    "file with a header. Text columns are one-hot encoded by the categories of the training part; others are zeros.",
+    help=f"{', '.join(BUILT_IN)}; or a .npz file with arrays x, y (and, if wanted, x_val, y_val, x_test, "
+    "y_test); or a .csv file with a header. Columns of text are one-hot encoded; a category that the "
+    "training part lacks becomes zeros.",
 )
 @click.option("--target", metavar="COLUMN", help="Column of the .csv file to predict.")
 @click.option(
     "--task",
-    type=_OneOf("--task", TASKS),
-    help="What the target is, if its values do not say so: text, zeros and ones, integers (.npz) or at most 20 whole numbers "
-    "(.csv) are classes.",
+    **_one_of(*TASKS),
+    help="Overrules the values of the target, of which text, zeros and ones, integers (.npz) and at most 20 "
+    "different whole numbers (.csv) are classes.",
 )
-@click.option("--tuner", type=_OneOf("--tuner", tuple(session.TUNERS)), default="random", show_default=True)
-@click.option("--max-trials", type=click.IntRange(1), help="Trials at most.  [default: 12; grid: the whole grid]")
+@click.option("--tuner", **_one_of(*session.TUNERS), default="random", show_default=True)
+@click.option("--max-trials", type=click.IntRange(1), help="Trials at most.  [default: 12; for grid: all]")
 @click.option(
     "--epochs",
     type=click.IntRange(1),
@@ -82,10 +76,13 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
 @click.option(
     "--objective",
     metavar="METRIC",
-    help="Metric that ranks the trials.  [default: the model's own (val_accuracy for classes), else val_loss]",
+    help="Metric that ranks the trials.  [default: the model's own (ready ones: val_accuracy for classes), "
+    "else val_loss]",
 )
-@click.option("--direction", type=_OneOf("--direction", ("min", "max")), help="For a metric of your own.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits and of the search.")
+@click.option("--direction", **_one_of("min", "max"), help="For a metric of your own.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits and of the search."
+)
 @click.option(
     "--executions-per-trial",
     type=click.IntRange(1),
@@ -93,7 +90,9 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="Trainings of each trial, whose mean counts.",
 )
-@click.option("--directory", metavar="DIR", default=DIRECTORY, show_default=True, help="Where searches are kept.")
+@click.option(
+    "--directory", metavar="DIR", default=DIRECTORY, show_default=True, help="Where searches are kept."
+)
 @click.option("--project-name", metavar="NAME", help="Name of the search.  [default: MODEL-DATA-TUNER]")
 @click.option("--overwrite", is_flag=True, help="Start anew where a search of that name exists.")
 @click.option(
@@ -110,7 +109,9 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="Best trials whose weights stay on disk.",
 )
-@click.option("--save", metavar="FILE.keras", help="Write the best model to this file; plain Keras can load it.")
+@click.option(
+    "--save", metavar="FILE.keras", help="Write the best model to this file; plain Keras can load it."
+)
 @click.option(
     "--fix",
     metavar="NAME=VALUE",
@@ -125,16 +126,20 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="0: print the outcome only; 1: and progress.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; progress goes to stderr.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; progress goes to stderr."
+)
 def tune(
     directory: str, project_name: str | None, overwrite: bool, verbose: int, as_json: bool, **arguments: Any
 ) -> None:
     """Search for the hyperparameters with which MODEL trains best.
 
-    MODEL is a ready one (cnn, mlp), package.module:Class or path/to/file.py:Class, where Class is a HyperModel or a
-    function build(hp). The data are split by a seed into 60 % to train on, 20 % to rank the trials and 20 % to test the best.
+    MODEL is a ready one (cnn, mlp), package.module:Class or path/to/file.py:Class, where Class is a
+    HyperModel or a function build(hp). A seed splits the data: 60 % to train on, 20 % to rank the trials,
+    20 % to test the best one.
 
-    A search of the same name that the same call began is carried on, with more trials if --max-trials has grown.
+    A search of the same name is carried on if the same call began it, with more trials if --max-trials has
+    grown.
     """
     call, label = _call(**arguments)
     project = Path(directory) / (_name(project_name) if project_name is not None else label)
@@ -155,15 +160,25 @@ def resume(directory: str, verbose: int, as_json: bool) -> None:
     project = find_search(directory)
     call = Call.of(project)
     if call is None:
-        raise ProjectError(rule("DIR", "hold a search begun by kt-suite tune", directory, "Run its script again."))
+        raise ProjectError(
+            rule("DIR", "hold a search begun by kt-suite tune", directory, "Run its script again.")
+        )
     if call.digest is not None and Path(call.data).is_file() and digest(Path(call.data)) != call.digest:
         must = "be as it was when the search began"
-        raise ProjectError(rule(f"The data in {call.data}", must, "another content", "Restore it, or tune anew."))
+        raise ProjectError(
+            rule(f"The data in {call.data}", must, "another content", "Restore it, or tune anew.")
+        )
     session.run(call, project, overwrite=False, verbose=verbose, as_json=as_json)
 
 
 def _call(
-    model: str, data: str, tuner: str, max_trials: int | None, tensorboard: str, save: str | None, **others: Any
+    model: str,
+    data: str,
+    tuner: str,
+    max_trials: int | None,
+    tensorboard: str,
+    save: str | None,
+    **others: Any,
 ) -> tuple[Call, str]:
     """Returns the call, and the default name of its project."""
     reference = ModelReference.parse(model)

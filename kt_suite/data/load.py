@@ -65,7 +65,9 @@ def read_table(source: str, target: str | None = None, task: str | None = None) 
     path = Path(source)
     suffix = path.suffix.lower()
     if target is not None and (source in BUILT_IN or suffix != ".csv"):
-        raise InputError(rule("target", "be given for .csv data only", target, f"Leave it out with {source!r}."))
+        raise InputError(
+            rule("target", "be given for .csv data only", target, f"Leave it out with {source!r}.")
+        )
     if source in BUILT_IN:
         return _load_built_in(source)
     if suffix == ".csv":

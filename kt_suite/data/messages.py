@@ -12,7 +12,7 @@ from kt_suite.errors import InputError
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ``"Did you mean a or b?"`` for the known names near to ``name``, or the empty string."""
     originals = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(name.lower(), originals, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), originals, n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(originals[item] for item in near)}?" if near else ""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         self.weights: list[np.ndarray] | None = None
         self._best = np.inf
         self._report = report
-        self._run = run
+        self.run = run
         self._attempt = attempt
         self._requires_objective = requires_objective
         self._keeps_weights = keeps_weights
@@ -78,7 +79,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self.first_epoch = epoch
         self.curve.append(metrics)
         self._remember_weights(metrics)
-        decision = self._report(Report(self._run, epoch, metrics, attempt=self._attempt))
+        decision = self._report(Report(self.run, epoch, metrics, attempt=self._attempt))
         if decision is not Decision.CONTINUE:
             self.model.stop_training = self.is_pruned = True
 
@@ -138,16 +139,39 @@ def _copied(callback: Any) -> Any:
         return copy.copy(callback)
 
 
+@contextlib.contextmanager
+def _without_optimizer(model: Any) -> Iterator[None]:
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
 def save_weights(model: Any, weights: Sequence[np.ndarray] | None, directory: str | Path) -> None:
     """Writes a model's weights (or ``weights`` in their place) as ``checkpoint.weights.h5`` in ``directory``."""
     if weights is not None:
         model.set_weights(weights)
     # The optimizer's state belongs to the last epoch, not to these weights: without it the file is honest, and a third in size.
-    optimizer, model.optimizer = getattr(model, "optimizer", None), None
-    try:
+    with _without_optimizer(model):
         model.save_weights(Path(directory) / CHECKPOINT)
-    finally:
-        model.optimizer = optimizer
+
+
+def load_weights(model: Any, directory: str | Path) -> None:
+    """Reads what :func:`save_weights` wrote."""
+    with _without_optimizer(model):
+        model.load_weights(Path(directory) / CHECKPOINT)
+
+
+def save_state(model: Any, path: str | Path) -> None:
+    """Writes the weights of a model and its optimizer's state, as they are after the last epoch."""
+    model.save_weights(path)
+
+
+def load_state(model: Any, path: str | Path) -> None:
+    """Reads what :func:`save_state` wrote, the optimizer's state included."""
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(path)
 
 
 def check_lengths(x: Any, y: Any, what: str = "") -> None:

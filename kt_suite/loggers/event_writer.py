@@ -52,7 +52,7 @@ class EventWriter:
         now = time.time()
         # TensorBoard reads files in the order of their names. Host and process keep those of several apart.
         host = re.sub(r"[^\w.-]", "_", socket.gethostname())
-        name = f"{_PREFIX}{int(now):010d}.{host}.{os.getpid()}.{next(_file_numbers)}{SUFFIX}"
+        name = f"{_PREFIX}{now:017.6f}.{host}.{os.getpid()}.{next(_file_numbers)}{SUFFIX}"
         self._file = open(self.directory / name, "xb")  # noqa: SIM115 - until close()
         self._records = RecordWriter(self._file)
         self._write(event_pb2.Event(wall_time=now, file_version=_FORMAT))

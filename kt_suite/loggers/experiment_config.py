@@ -14,13 +14,14 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from kt_suite.errors import rule
 from kt_suite.loggers.event_writer import EventWriter, event_files, read_events
-from kt_suite.loggers.hparams import SearchColumns, experiment
+from kt_suite.loggers.hparams import SearchColumns, experiment, hparam_kinds
 from kt_suite.loggers.layout import SEARCH_RUN
 
 _COLUMNS_FILE = "columns.json"
@@ -50,7 +51,24 @@ def publish_columns(search: Path, columns: SearchColumns) -> None:
 
 def stored_columns(search: Path) -> SearchColumns | None:
     """Returns the columns that :func:`publish_columns` has stored for a search, or ``None``."""
-    return next(_read_columns(search.parent, search.name), None)
+    return next(_read_columns(search.parent, of=search.name), None)
+
+
+def column_labels(search: Path, space: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns the name of the column of each hyperparameter of a search.
+
+    That is the hyperparameter's own, unless another search in the log directory has one of that name and another type:
+    TensorBoard cannot sort a column of several types. A column keeps the name it was published with.
+    """
+    stored = stored_columns(search)
+    published = {entry["config"]["name"] for entry in stored.space} if stored else set()
+    others = [hparam_kinds(columns.space) for columns in _read_columns(search.parent, not_of=search.name)]
+    labels = {}
+    for name, kind in hparam_kinds(space).items():
+        long_name = f"{name} ({search.name})"
+        is_taken = name not in published and any(kinds.get(name, kind) != kind for kinds in others)
+        labels[name] = long_name if long_name in published or is_taken else name
+    return labels
 
 
 def _config_is_current(logdir: Path) -> bool:
@@ -74,8 +92,13 @@ def _config_is_current(logdir: Path) -> bool:
     return is_written and not outdated
 
 
-def _read_columns(logdir: Path, search: str = "*") -> Iterator[SearchColumns]:
-    for path in sorted(logdir.glob(f"{search}/{SEARCH_RUN}/{_COLUMNS_FILE}")):
+def _read_columns(
+    logdir: Path, *, of: str | None = None, not_of: str | None = None
+) -> Iterator[SearchColumns]:
+    for path in sorted(logdir.glob(f"*/{SEARCH_RUN}/{_COLUMNS_FILE}")):
+        search = path.parts[-3]
+        if search == not_of or of not in (None, search):
+            continue
         try:
             columns = SearchColumns(**json.loads(path.read_text(encoding="utf-8")))
             experiment([columns])

@@ -16,7 +16,7 @@ from kt_suite.errors import InputError, rule
 from kt_suite.loggers import hparams
 from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.loggers.event_writer import EventWriter, event_files
-from kt_suite.loggers.experiment_config import publish_columns, stored_columns
+from kt_suite.loggers.experiment_config import column_labels, publish_columns, stored_columns
 from kt_suite.loggers.layout import attempt_directory, group_name, run_directory, search_directory
 from kt_suite.loggers.search_run import SearchRun, is_finite
 from kt_suite.trial import Report, TrialRecord, TrialStatus
@@ -87,6 +87,7 @@ class TensorBoardLogger(Logger):
         """Takes note of the space; the columns change with the next record."""
         self._space = copy.deepcopy(space)
         self._kinds = hparams.hparam_kinds(space)
+        self._labels = column_labels(self._directory, space)
 
     def on_report(self, trial: TrialRecord, report: Report) -> None:
         """Writes the metrics of an epoch."""

@@ -14,6 +14,7 @@ from kt_suite.models.supervised import BATCH_NORM_MOMENTUM, INPUT_SCALE, Supervi
 
 _SMALLEST_MAP = 2
 _LARGEST_MAP = 16
+_FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 
 
 class CNN(Supervised):
@@ -105,6 +106,14 @@ class CNN(Supervised):
             Range("dropout", dropout, 0.2, at_least=0, below=1),
             Range("augmentation", augmentation, False),
         )
+        self.check_activation()
+        for share_name, share in (("shift", shift), ("rotation", rotation), ("zoom", zoom)):
+            if not 0 <= share < 1:
+                raise InputError(rule(share_name, "be a share in [0, 1)", share))
+        if flip not in (None, *_FLIPS):
+            raise InputError(rule("flip", f"be None or one of {', '.join(_FLIPS)}", flip))
+        if max_filters < 1:
+            raise InputError(rule("max_filters", "be at least 1", max_filters))
 
     def check_input_shape(self, shape: tuple[int, ...]) -> None:
         """Raises :class:`~kt_suite.errors.InputError` where ``shape`` is no image with its channels last."""

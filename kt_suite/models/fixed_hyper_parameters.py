@@ -28,7 +28,7 @@ class FixedHyperParameters:
     Args:
         hp: The hyperparameters of a trial, or the space while it is explored.
         fixed: Name to value.
-        seen: Collects the name of every hyperparameter asked for.
+        seen: Collects the name of every hyperparameter asked for, but for those that can never be active.
     """
 
     def __init__(self, hp: Any, fixed: Mapping[str, Any], seen: set[str]) -> None:
@@ -112,9 +112,9 @@ class FixedHyperParameters:
             with self.conditional_scope(parent, parent_values):
                 return self._declare(kind, name, args, kwargs)
         local = self._local(name)
-        self._seen.add(local)
         if self._num_absent:
             return None
+        self._seen.add(local)
         if local in self._fixed:
             return None if self._num_inactive else self._checked(kind, local)
         if name in self._hp and self._hp.is_active(self._full(name)):

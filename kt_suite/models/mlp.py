@@ -64,6 +64,7 @@ class MLP(Supervised):
             Range("dropout", dropout, 0.1, at_least=0, below=1),
             Range("l2", l2, 1e-5, at_least=0, log=True),
         )
+        self.check_activation()
 
     def preprocess(self, x: Any) -> Any:
         """Flattens and standardises the columns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 
 from kt_suite.errors import InputError, rule
 from kt_suite.hypermodel import HyperModel
-from kt_suite.models.data import DataFacts, batches, is_dataset, read_data
+from kt_suite.models.data_facts import DataFacts, batches, is_dataset, read_data
 from kt_suite.models.fixed_hyper_parameters import FixedHyperParameters, check_fixed
 from kt_suite.models.learning_rate_schedule import LearningRateSchedule
 from kt_suite.models.normalization import Moments, num_columns, set_moments
@@ -26,7 +27,7 @@ _OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 _SCHEDULES = ("constant", "cosine", "warmup_cosine")
 
 
-class Supervised(HyperModel):
+class Supervised(HyperModel, abc.ABC):
     """A space of networks from one array to a target: a stem, repeated blocks, a head, and a training recipe.
 
     A subclass writes :meth:`preprocess`, :meth:`block` and :meth:`head`, and names the hyperparameter that counts the blocks.
@@ -43,11 +44,12 @@ class Supervised(HyperModel):
         num_outputs: Number of classes, labels or quantities; 1 for a binary target.
         task: ``"multiclass"``, ``"binary"``, ``"multilabel"`` or ``"regression"``.
         one_hot: Whether the classes of a multi-class target come as rows of probabilities. Data decides where there is some.
-        optimizers: Choices among ``"adam"``, ``"adamw"``, ``"sgd"`` (with Nesterov momentum) and ``"rmsprop"``.
-        learning_rate: Range of the (peak) learning rate, on a logarithmic scale.
+        optimizer: Choices among ``"adam"``, ``"adamw"``, ``"sgd"`` (with Nesterov momentum) and ``"rmsprop"``.
+        learning_rate: Range of the (peak) learning rate of all but ``"sgd"``, on a logarithmic scale.
+        sgd_learning_rate: Range of the (peak) learning rate of ``"sgd"``, which wants larger ones, on a logarithmic scale.
         momentum: Range of the momentum of ``"sgd"``.
         weight_decay: Range of the weight decay of ``"adamw"``, on a logarithmic scale.
-        schedules: Choices among ``"constant"``, ``"cosine"`` (from the peak to zero) and ``"warmup_cosine"``.
+        schedule: Choices among ``"constant"``, ``"cosine"`` (from the peak to zero) and ``"warmup_cosine"``.
         warmup_share: Range of the share of the training that a warm-up takes.
         batch_size: Range of the batch size, in powers of two from its lower end; ``None`` for 32 to 128, or less
             where an epoch would have fewer than 4 batches.
@@ -70,11 +72,12 @@ class Supervised(HyperModel):
         *,
         task: str | None = None,
         one_hot: bool = False,
-        optimizers: Sequence[str] = _OPTIMIZERS,
-        learning_rate: Any = (5e-4, 2e-2),
+        optimizer: Any = _OPTIMIZERS,
+        learning_rate: Any = (1e-3, 1e-2),
+        sgd_learning_rate: Any = (1e-2, 2e-1),
         momentum: Any = (0.8, 0.95),
         weight_decay: Any = (1e-4, 1e-1),
-        schedules: Sequence[str] = _SCHEDULES,
+        schedule: Any = _SCHEDULES,
         warmup_share: Any = (0.05, 0.3),
         batch_size: Any = None,
         fixed: Mapping[str, Any] | None = None,
@@ -92,11 +95,12 @@ class Supervised(HyperModel):
         self._has_default_batch_size = batch_size is None
         self.ranges: dict[str, Range] = {}
         self.add_ranges(
-            Range("optimizer", optimizers, "adam", names=_OPTIMIZERS),
-            Range("learning_rate", learning_rate, 2e-3, at_least=0, log=True),
+            Range("optimizer", optimizer, "adam", names=_OPTIMIZERS),
+            Range("learning_rate", learning_rate, 3e-3, at_least=0, log=True),
+            Range("sgd_learning_rate", sgd_learning_rate, 5e-2, at_least=0, log=True),
             Range("momentum", momentum, 0.9, at_least=0, below=1),
             Range("weight_decay", weight_decay, 1e-2, at_least=0, log=True),
-            Range("schedule", schedules, "cosine", names=_SCHEDULES),
+            Range("schedule", schedule, "cosine", names=_SCHEDULES),
             Range("warmup_share", warmup_share, 0.1, at_least=0, below=1),
             Range("batch_size", (32, 128) if batch_size is None else batch_size, 32, at_least=1, step=1, doubles=True),
         )
@@ -158,6 +162,14 @@ class Supervised(HyperModel):
         if self._has_default_batch_size and not facts.is_batched:
             self._limit_batch_size(len(facts.labels))
 
+    def check_activation(self) -> None:
+        """Raises :class:`~kt_suite.errors.InputError` where a choice of ``activation`` is unknown to Keras."""
+        for name in self.ranges["activation"].choices or []:
+            try:
+                keras.activations.get(name)
+            except ValueError:
+                raise InputError(rule("activation", "hold names of keras.activations", name)) from None
+
     def check_input_shape(self, shape: tuple[int, ...]) -> None:
         """Raises :class:`~kt_suite.errors.InputError` where the network cannot take inputs of ``shape``."""
 
@@ -185,12 +197,12 @@ class Supervised(HyperModel):
         """Returns the range of the number of blocks."""
         return self.ranges[self.depth]
 
+    @abc.abstractmethod
     def block(self, hp: Any, x: Any, index: int) -> Any:
         """Returns the output of block ``index``, from 0.
 
         Called inside a scope of ``hp`` that is active where the network has that many blocks. The first is always there.
         """
-        raise NotImplementedError(f"{type(self).__name__}.block")
 
     def head(self, hp: Any, x: Any) -> Any:
         """Returns the features that the output layer gets, of shape ``(batch, d)``."""
@@ -198,9 +210,11 @@ class Supervised(HyperModel):
 
     def optimizer(self, hp: Any) -> Any:
         """Returns a new optimizer, with its peak learning rate."""
-        kind, learning_rate = self.tune(hp, "optimizer"), self.tune(hp, "learning_rate")
+        kind = self.tune(hp, "optimizer")
+        with hp.conditional_scope("optimizer", ["adam", "adamw", "rmsprop"]):
+            learning_rate = self.tune(hp, "learning_rate")
         with hp.conditional_scope("optimizer", ["sgd"]):
-            momentum = self.tune(hp, "momentum")
+            sgd_learning_rate, momentum = self.tune(hp, "sgd_learning_rate"), self.tune(hp, "momentum")
         with hp.conditional_scope("optimizer", ["adamw"]):
             weight_decay = self.tune(hp, "weight_decay")
         if kind == "adam":
@@ -208,7 +222,7 @@ class Supervised(HyperModel):
         if kind == "adamw":
             return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
         if kind == "sgd":
-            return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=True)
+            return keras.optimizers.SGD(sgd_learning_rate, momentum=momentum, nesterov=True)
         if kind == "rmsprop":
             return keras.optimizers.RMSprop(learning_rate)
         raise InputError(rule("optimizer", f"be one of {', '.join(_OPTIMIZERS)}", kind, "Override optimizer(hp) for others."))
@@ -275,7 +289,7 @@ class Supervised(HyperModel):
             options.pop("batch_size", None)
         elif share := options.get("validation_split"):
             num_training = int(len(x) * (1 - share))  # Keras validates on the last rows
-            x, y = x[:num_training], y[:num_training]
+            x, y = x[:num_training], None if y is None else y[:num_training]
         self.adapt(model, x, y)
         if schedule := self.schedule(hp):
             callbacks = options.get("callbacks") or []
@@ -313,7 +327,9 @@ class Supervised(HyperModel):
         return x
 
     def _with_fixed(self, hp: Any) -> FixedHyperParameters:
-        return hp if isinstance(hp, FixedHyperParameters) else FixedHyperParameters(hp, self.fixed, self._seen)
+        if isinstance(hp, FixedHyperParameters):
+            return hp
+        return FixedHyperParameters(hp if self.tunable else hp.copy(), self.fixed, self._seen)
 
     def _known(self) -> tuple[tuple[int, ...], Target]:
         if self._shape is None or self._target is None:
@@ -352,4 +368,8 @@ def _read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
     if facts.labels.shape[1:] != training.labels.shape[1:]:
         must = f"have the shape of the training targets, (n, {', '.join(map(str, training.labels.shape[1:]))})"
         raise InputError(rule("validation y", must, facts.labels.shape))
-    return facts.labels
+    labels = facts.labels.astype(training.labels.dtype)
+    if not np.array_equal(labels, facts.labels):
+        kind = facts.labels.dtype.name
+        raise InputError(rule("validation y", f"hold {training.labels.dtype.name} as the training targets do", kind))
+    return labels

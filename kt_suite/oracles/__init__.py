@@ -2,8 +2,9 @@
 
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle
 
-from kt_suite.oracles.base import Observation, Oracle
+from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.grid import GridSearchOracle
+from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.random import RandomSearchOracle
 from kt_suite.oracles.trial import Trial
 

@@ -7,7 +7,6 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
@@ -16,43 +15,10 @@ import numpy as np
 from kt_suite.errors import InputError, SearchFailedError, rule
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.objective import create_objective, to_loss
+from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.trial import Trial
 from kt_suite.space import Space
 from kt_suite.trial import Decision, Report, TrialRecord, TrialStatus
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One trial as algorithms see it.
-
-    Attributes:
-        trial_id: Its id.
-        values: The values that made a difference.
-        score: Its objective; ``None`` while pending, or when it failed.
-        status: One of ``TrialStatus``.
-        fidelity: Level at which the score was observed, in (0, 1].
-        seconds: Wall-clock time of its training; ``None`` if unknown.
-        rung, bracket: Place in a schedule of budgets.
-    """
-
-    trial_id: str
-    values: dict[str, Any]
-    score: float | None
-    status: str
-    fidelity: float = 1.0
-    seconds: float | None = None
-    rung: int | None = None
-    bracket: int | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the trial is proposed but has not ended."""
-        return self.status not in TrialStatus.FINISHED
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether the trial ended without a usable score."""
-        return self.status in TrialStatus.FINISHED and (self.score is None or not math.isfinite(self.score))
 
 
 class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
@@ -122,7 +88,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
 
         Returns:
             ``"status"``: ``"RUNNING"`` with ``"values"`` (and, where a schedule of budgets says so, ``"budget"``, ``"initial_epoch"``,
-            ``"rung"``, ``"bracket"``, ``"parent"``, ``"fidelity"``); ``"IDLE"`` to be asked again after the next result;
+            ``"rung"``, ``"bracket"``, ``"parent"``, ``"data_share"``, ``"fidelity"``); ``"IDLE"`` to be asked again after the next result;
             ``"STOPPED"`` when there is nothing left to propose.
         """
         raise NotImplementedError(f"{type(self).__name__} must define populate_space(trial_id).")
@@ -138,7 +104,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
 
     def history(self) -> list[Observation]:
         """Returns all trials in the order of their proposal."""
-        return [_observation(self.trials[trial_id]) for trial_id in self.start_order]
+        return [Observation.of(self.trials[trial_id].record) for trial_id in self.start_order]
 
     def has_tried(self, values: Mapping[str, Any]) -> bool:
         """Whether a finished or pending trial makes ``values`` a repeat.
@@ -156,6 +122,14 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         if observation.score is None or not math.isfinite(observation.score):
             return None
         return to_loss(observation.score, self.objective.direction)
+
+    def notes(self) -> list[str]:
+        """Returns lines about what lies ahead, shown before the search starts."""
+        return []
+
+    def keeps_state(self, trial_id: str) -> bool:
+        """Whether the state of a trial's training must stay on disk, because another trial may go on from it."""
+        return False
 
     # What users call
 
@@ -370,20 +344,6 @@ def trial_seed(seed: int, number: int) -> int:
 
 def _fresh_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-
-
-def _observation(trial: Any) -> Observation:
-    record = trial.record
-    return Observation(
-        trial_id=record.trial_id,
-        values=record.used_values,
-        score=record.score if record.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) else None,
-        status=record.status,
-        fidelity=record.fidelity,
-        seconds=record.seconds,
-        rung=record.rung,
-        bracket=record.bracket,
-    )
 
 
 def _check_integer(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:

@@ -23,37 +23,34 @@ class Books:
 
     def __init__(self, oracle: Any) -> None:
         self.oracle = oracle
-        self._adopted: dict[str, Trial] = {}
         if not isinstance(oracle, Oracle):
             oracle.hyperparameters = HyperParameters.of(oracle.hyperparameters)
             oracle.save = lambda *args: None
             oracle._save_trial = lambda trial: None
             oracle._check_consecutive_failures = partial(check_consecutive_failures, oracle)
-            for trial in oracle.trials.values():
-                if isinstance(trial, Trial):
-                    self._adopted[trial.trial_id] = trial
         oracle.verbose = 0
 
     def adopt(self, trial: Any) -> Trial:
         """Returns a trial that the oracle has just proposed, or proposed again, as ours."""
         if isinstance(self.oracle, Oracle):
             return Trial.of(trial)
-        adopted = self._adopted.get(trial.trial_id)
-        if adopted is None:
-            adopted = Trial.of(trial)
-            number = self.oracle.start_order.index(trial.trial_id)
-            adopted.record.number, adopted.record.seed = number, trial_seed(self.oracle.seed, number)
-            self._adopted[trial.trial_id] = adopted
-        else:
-            adopted.record.attempt += 1
-            adopted.status, adopted.message = TrialStatus.RUNNING, None
+        if isinstance(trial, Trial):  # adopted before, so this is another attempt
+            trial.record.attempt += 1
+            trial.message = None
+            return trial
+        adopted = Trial.of(trial)
+        number = self.oracle.start_order.index(trial.trial_id)
+        adopted.record.number, adopted.record.seed = number, trial_seed(self.oracle.seed, number)
+        _read_schedule(adopted)
+        self.oracle.trials[trial.trial_id] = adopted
+        for slot, ongoing in self.oracle.ongoing_trials.items():
+            if ongoing is trial:
+                self.oracle.ongoing_trials[slot] = adopted
         return adopted
 
     def settle(self, trial: Trial) -> None:
-        """Takes over the verdict of a foreign oracle on a trial that has just ended."""
-        judged = self.oracle.trials[trial.trial_id]
-        if judged is not trial:
-            trial.status, trial.message = judged.status, judged.message
+        """Completes the record of a trial that has just ended."""
+        if not isinstance(self.oracle, Oracle):
             used = list(trial.hyperparameters.used)
             trial.record.used = used if used and trial.status == TrialStatus.COMPLETED else None
         if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
@@ -64,6 +61,22 @@ class Books:
         if isinstance(self.oracle, Oracle):
             return self.oracle.checkpoint()
         return {name: value for name, value in self.oracle.get_state().items() if name != "hyperparameters"}
+
+
+def _read_schedule(trial: Trial) -> None:
+    # KerasTuner's Hyperband smuggles budgets among the values.
+    values = trial.hyperparameters.values
+    trial.record.budget = values.get("tuner/epochs")
+    trial.record.initial_epoch = values.get("tuner/initial_epoch", 0)
+    trial.record.bracket, trial.record.rung = values.get("tuner/bracket"), values.get("tuner/round")
+    trial.record.parent = values.get("tuner/trial_id")
+
+
+def keeps_state(oracle: Any, trial: Trial) -> bool:
+    """Whether a later trial of an oracle may go on from the state of ``trial``."""
+    if isinstance(oracle, Oracle):
+        return oracle.keeps_state(trial.trial_id)
+    return trial.record.budget is not None
 
 
 def restore(oracle: Any, records: list[TrialRecord], state: dict[str, Any], space: HyperParameters) -> None:

@@ -50,6 +50,11 @@ class GridSearchOracle(Oracle):
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
 
+    def notes(self) -> list[str]:
+        """Returns the axes that are walked at ten points because they have no step."""
+        names = [hp.name for hp in self.hyperparameters.space if hasattr(hp, "min_value") and hp.step is None]
+        return [f"{name} has no step: the grid takes 10 points of it" for name in names]
+
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the first point in the order of the grid that no trial has covered."""
         if not self.hyperparameters.space:

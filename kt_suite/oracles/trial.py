@@ -63,6 +63,7 @@ class Trial(keras_tuner.engine.trial.Trial):  # type: ignore[misc]
     rung = _of_record("rung")
     bracket = _of_record("bracket")
     parent = _of_record("parent")
+    data_share = _of_record("data_share")
     fidelity = _of_record("fidelity")
     attempt = _of_record("attempt")
 
@@ -112,5 +113,5 @@ class Trial(keras_tuner.engine.trial.Trial):  # type: ignore[misc]
 
     def get_state(self) -> dict[str, Any]:
         """Returns all that a plain KerasTuner tuner must write down to go on later."""
-        extra = ("number", "seed", "budget", "initial_epoch", "rung", "bracket", "parent", "fidelity", "attempt", "used")
+        extra = ("number", "seed", "budget", "initial_epoch", "rung", "bracket", "parent", "data_share", "fidelity", "attempt", "used")
         return {**super().get_state(), "record": {name: getattr(self.record, name) for name in extra}}

@@ -20,7 +20,7 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE trial (
     trial_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL, status TEXT NOT NULL, "values" TEXT NOT NULL, used TEXT,
     score REAL, score_std REAL, best_epoch INTEGER, metrics TEXT NOT NULL, seed INTEGER NOT NULL, budget INTEGER,
-    initial_epoch INTEGER NOT NULL, rung INTEGER, bracket INTEGER, parent TEXT, fidelity REAL NOT NULL, slot TEXT,
+    initial_epoch INTEGER NOT NULL, rung INTEGER, bracket INTEGER, parent TEXT, data_share REAL NOT NULL, fidelity REAL NOT NULL, slot TEXT,
     attempt INTEGER NOT NULL, message TEXT, started REAL, ended REAL, epochs INTEGER NOT NULL
 );
 CREATE TABLE run (
@@ -39,7 +39,7 @@ CREATE TABLE event (
 
 TRIAL_COLUMNS = (
     *("trial_id", "number", "status", "values", "used", "score", "score_std", "best_epoch", "metrics", "seed", "budget"),
-    *("initial_epoch", "rung", "bracket", "parent", "fidelity", "slot", "attempt", "message", "started", "ended", "epochs"),
+    *("initial_epoch", "rung", "bracket", "parent", "data_share", "fidelity", "slot", "attempt", "message", "started", "ended", "epochs"),
 )
 RUN_COLUMNS = ("index", "seed", "score", "best_epoch", "metrics", "fold", "task", "repeat", "seconds")
 _JSON_COLUMNS = frozenset({"values", "used", "metrics"})

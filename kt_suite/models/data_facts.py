@@ -11,7 +11,7 @@ import numpy as np
 
 from kt_suite.errors import InputError, rule
 
-_CHUNK_BYTES = 1 << 25
+_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ def _to_array(data: Any, name: str) -> np.ndarray:
     if isinstance(data, dict):
         remedy = "Concatenate the parts, or write a HyperModel with several inputs."
         raise InputError(rule(name, "be one array", f"a dict with keys {sorted(map(str, data))}", remedy))
+    if isinstance(data, (list, tuple)):
+        raise InputError(rule(name, "be an array, a data frame or a data set", f"a {type(data).__name__}", "Use numpy.asarray."))
     if hasattr(data, "iloc"):
         return _frame_to_array(data, name)
     try:
