@@ -39,8 +39,12 @@ def find_project(path: Path, settings: Mapping[str, Any], *, overwrite: bool, se
         _remove(path)
     if Storage.exists(path):
         storage = Storage.open(path)
-        _check_settings(path, storage.facts, settings, seed)
-        return storage
+        if any(trial.is_finished for trial in storage.trials()):
+            _check_settings(path, storage.facts, settings, seed)
+            return storage
+        # Nothing would be lost: a first attempt with a mistyped objective, say.
+        storage.close()
+        _remove(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         is_theirs = (path / "oracle.json").exists()
         remedy = "It is KerasTuner's: give another project_name, or overwrite=True." if is_theirs else "Give another project_name."

@@ -56,7 +56,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         trial = spec.trial
         self._spec, self._monitors = spec, []
         self._best_run_loss = float("inf")
-        fresh_keras(trial.seed)
+        if self._overrides("run_trial"):
+            fresh_keras(trial.seed)
         result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
         if result is None and trial.metrics.exists(self.oracle.objective.name):
             return [self._self_reported(trial)], False

@@ -88,6 +88,7 @@ class Search:
         reason = "stopped by an error"
         with self.storage.lock():
             self._log("on_search_begin", info)
+            self.books.requeue()
             self._planned_epochs = info.epochs and info.epochs * info.runs_per_trial
             self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
             self._replay(info.trials)
@@ -96,7 +97,6 @@ class Search:
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted; run the same script again to resume"
-                self.storage.add_event("interrupted")
                 raise
             except SearchFailedError as error:
                 reason = f"failed: {str(error).splitlines()[0]}"
@@ -106,6 +106,7 @@ class Search:
                 raise
             finally:
                 self.executor.close()
+                self._lay_down(reason)
                 self.storage.update_facts({"ended": time.time(), "reason": reason})
                 self._log("on_search_end", reason)
         return reason
@@ -246,6 +247,15 @@ class Search:
         self.hooks.on_trial_end(trial)
         if failure is not None:
             raise failure
+
+    def _lay_down(self, reason: str) -> None:
+        """Stores that the trials still under way wait to be started again."""
+        for trial in self._running.values():
+            trial.status, trial.message, trial.record.ended = TrialStatus.IDLE, f"Not finished: the search was {reason}.", time.time()
+            self.storage.end_attempt(trial.snapshot(), self._changed_facts())
+            self._log("on_trial_end", trial.record, True)
+        self._running.clear()
+        self._slot_of.clear()
 
     def _changed_facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"oracle_state": self.books.checkpoint(), "elapsed": self.limits.elapsed}

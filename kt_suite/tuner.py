@@ -159,8 +159,8 @@ class Tuner(TrialRunner):
             InputError: Data or arguments that cannot be used, before anything is trained.
             SearchFailedError: Too many trials in a row have failed.
         """
-        verbose = fit_kwargs.pop("verbose", 1)
         self._call = (fit_args, dict(fit_kwargs))
+        verbose = fit_kwargs.pop("verbose", 1)
         self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
         self._prepare(fit_args, fit_kwargs)
         if self._storage is None:

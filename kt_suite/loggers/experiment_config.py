@@ -14,7 +14,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,29 +51,30 @@ def publish_columns(search: Path, columns: SearchColumns) -> None:
 
 def stored_columns(search: Path) -> SearchColumns | None:
     """Returns the columns that :func:`publish_columns` has stored for a search, or ``None``."""
-    return next(_read_columns(search.parent, of=search.name), None)
+    return _read_columns(search.parent).get(search.name)
 
 
-def column_labels(search: Path, space: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def column_names(search: Path, space: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Returns the name of the column of each hyperparameter of a search.
 
-    That is the hyperparameter's own, unless another search in the log directory has one of that name and another type:
-    TensorBoard cannot sort a column of several types. A column keeps the name it was published with.
+    That is the hyperparameter's own, unless another search in the log directory has one of that name and another
+    type: TensorBoard cannot sort a column of several types. A column keeps the name it was published with.
     """
-    stored = stored_columns(search)
-    published = {entry["config"]["name"] for entry in stored.space} if stored else set()
-    others = [hparam_kinds(columns.space) for columns in _read_columns(search.parent, not_of=search.name)]
-    labels = {}
+    searches = _read_columns(search.parent)
+    own = searches.pop(search.name, None)
+    published = {entry["config"]["name"] for entry in own.space} if own else set()
+    others = [hparam_kinds(columns.space) for columns in searches.values()]
+    names = {}
     for name, kind in hparam_kinds(space).items():
         long_name = f"{name} ({search.name})"
         is_taken = name not in published and any(kinds.get(name, kind) != kind for kinds in others)
-        labels[name] = long_name if long_name in published or is_taken else name
-    return labels
+        names[name] = long_name if long_name in published or is_taken else name
+    return names
 
 
 def _config_is_current(logdir: Path) -> bool:
     """Puts the config of the columns found into place, and returns whether it was there already, alone."""
-    value = experiment(list(_read_columns(logdir)))
+    value = experiment(list(_read_columns(logdir).values()))
     digest = hashlib.sha256(value.SerializeToString(deterministic=True)).hexdigest()[:16]
     current = logdir / f"_hparams-{digest}"
     configs = (path for path in logdir.glob("_hparams-*") if _CONFIG_RUN.fullmatch(path.name))
@@ -92,20 +93,16 @@ def _config_is_current(logdir: Path) -> bool:
     return is_written and not outdated
 
 
-def _read_columns(
-    logdir: Path, *, of: str | None = None, not_of: str | None = None
-) -> Iterator[SearchColumns]:
+def _read_columns(logdir: Path) -> dict[str, SearchColumns]:
+    """Returns the columns of all searches in a log directory, by the names of their directories."""
+    searches = {}
     for path in sorted(logdir.glob(f"*/{SEARCH_RUN}/{_COLUMNS_FILE}")):
-        search = path.parts[-3]
-        if search == not_of or of not in (None, search):
-            continue
         try:
             columns = SearchColumns(**json.loads(path.read_text(encoding="utf-8")))
             experiment([columns])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            remedy = (
-                "TensorBoard does not list its hyperparameters. Rebuild that log, or delete its directory."
-            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            remedy = "TensorBoard does not list its hyperparameters. Rebuild its log, or delete it."
             warnings.warn(rule(str(path), "hold the columns of a search", str(error), remedy), stacklevel=2)
         else:
-            yield columns
+            searches[path.parts[-3]] = columns
+    return searches

@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from kt_suite.errors import InputError, rule
 from kt_suite.loggers import hparams
 from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.loggers.event_writer import EventWriter, event_files
-from kt_suite.loggers.experiment_config import column_labels, publish_columns, stored_columns
+from kt_suite.loggers.experiment_config import column_names, publish_columns, stored_columns
 from kt_suite.loggers.layout import attempt_directory, group_name, run_directory, search_directory
 from kt_suite.loggers.search_run import SearchRun, is_finite
 from kt_suite.trial import Report, TrialRecord, TrialStatus
@@ -86,8 +86,12 @@ class TensorBoardLogger(Logger):
     def on_space(self, space: list[dict[str, Any]]) -> None:
         """Takes note of the space; the columns change with the next record."""
         self._space = copy.deepcopy(space)
-        self._kinds = hparams.hparam_kinds(space)
-        self._labels = column_labels(self._directory, space)
+        self._names = column_names(self._directory, space)
+        self._columns = [
+            {**entry, "config": {**entry["config"], "name": self._names[entry["config"]["name"]]}}
+            for entry in self._space
+        ]
+        self._kinds = hparams.hparam_kinds(self._columns)
 
     def on_report(self, trial: TrialRecord, report: Report) -> None:
         """Writes the metrics of an epoch."""
@@ -95,7 +99,7 @@ class TensorBoardLogger(Logger):
         points = {curve_tag(name): value for name, value in report.metrics.items() if is_finite(value)}
         wall_time = report.time or time.time()
         if report.run not in attempt.writers:
-            attempt.open_run(report.run, trial.values, self._kinds, wall_time)
+            self._open_run(attempt, report.run, trial, wall_time)
         if points:
             attempt.writers[report.run].scalars(points, step=report.epoch, wall_time=wall_time)
         self._tags.update(points)
@@ -130,9 +134,15 @@ class TensorBoardLogger(Logger):
     def _begin_attempt(self, trial: TrialRecord, number: int) -> _Attempt:
         directory = attempt_directory(self._directory, trial.trial_id, number)
         attempt = _Attempt(trial.attempt, directory, group_name(self._info, trial.trial_id, number))
-        attempt.open_run(0, trial.values, self._kinds, trial.started or time.time())
+        self._open_run(attempt, 0, trial, trial.started or time.time())
         self._attempts[trial.trial_id] = attempt
         return attempt
+
+    def _open_run(self, attempt: _Attempt, run: int, trial: TrialRecord, wall_time: float) -> None:
+        writer = EventWriter(run_directory(attempt.directory, run))
+        attempt.writers[run] = writer
+        values = {self._names.get(name, name): value for name, value in trial.values.items()}
+        writer.value(hparams.session_start(attempt.group, values, self._kinds, wall_time=wall_time))
 
     def _end_attempt(self, trial: TrialRecord) -> None:
         attempt = self._attempt(trial)
@@ -161,7 +171,7 @@ class TensorBoardLogger(Logger):
         own = curve_tag(self._info.objective)
         columns = hparams.SearchColumns(
             f"{self._info.direction} {self._info.objective}",
-            self._space,
+            self._columns,
             sorted(self._tags, key=lambda tag: (tag != own, tag)),
         )
         if columns == self._published:
@@ -180,12 +190,6 @@ class _Attempt:
     directory: Path
     group: str
     writers: dict[int, EventWriter] = field(default_factory=dict)
-
-    def open_run(
-        self, run: int, values: Mapping[str, Any], kinds: Mapping[str, int], wall_time: float
-    ) -> None:
-        self.writers[run] = EventWriter(run_directory(self.directory, run))
-        self.writers[run].value(hparams.session_start(self.group, values, kinds, wall_time=wall_time))
 
     def close(self) -> None:
         for writer in self.writers.values():

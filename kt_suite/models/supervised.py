@@ -74,7 +74,7 @@ class Supervised(HyperModel, abc.ABC):
         one_hot: bool = False,
         optimizer: Any = _OPTIMIZERS,
         learning_rate: Any = (1e-3, 1e-2),
-        sgd_learning_rate: Any = (1e-2, 2e-1),
+        sgd_learning_rate: Any = (5e-3, 1e-1),
         momentum: Any = (0.8, 0.95),
         weight_decay: Any = (1e-4, 1e-1),
         schedule: Any = _SCHEDULES,
@@ -97,7 +97,7 @@ class Supervised(HyperModel, abc.ABC):
         self.add_ranges(
             Range("optimizer", optimizer, "adam", names=_OPTIMIZERS),
             Range("learning_rate", learning_rate, 3e-3, at_least=0, log=True),
-            Range("sgd_learning_rate", sgd_learning_rate, 5e-2, at_least=0, log=True),
+            Range("sgd_learning_rate", sgd_learning_rate, 2e-2, at_least=0, log=True),
             Range("momentum", momentum, 0.9, at_least=0, below=1),
             Range("weight_decay", weight_decay, 1e-2, at_least=0, log=True),
             Range("schedule", schedule, "cosine", names=_SCHEDULES),

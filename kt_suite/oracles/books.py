@@ -56,6 +56,10 @@ class Books:
         if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
             trial.record.score = None
 
+    def requeue(self) -> None:
+        """Has trials that an earlier search of this process left under way start again."""
+        requeue_ongoing(self.oracle)
+
     def checkpoint(self) -> dict[str, Any]:
         """Returns the state of the oracle, to be stored with the trial that changed it."""
         if isinstance(self.oracle, Oracle):
@@ -89,6 +93,11 @@ def restore(oracle: Any, records: list[TrialRecord], state: dict[str, Any], spac
     oracle.trials = {trial.trial_id: trial for trial in trials}
     oracle.set_state({**state, "hyperparameters": {"space": [], "values": {}}})
     oracle.hyperparameters = space
-    waiting = set(oracle._retry_queue)
-    oracle._retry_queue += [one.trial_id for one in oracle.ongoing_trials.values() if one.trial_id not in waiting]
+    requeue_ongoing(oracle)
+
+
+def requeue_ongoing(oracle: Any) -> None:
+    """Puts the trials that are under way back among those to be tried again."""
+    ongoing = [trial.trial_id for trial in oracle.ongoing_trials.values()]
+    oracle._retry_queue += [trial_id for trial_id in ongoing if trial_id not in oracle._retry_queue]
     oracle.ongoing_trials = {}

@@ -1,0 +1,283 @@
+"""The command line from end to end, on searches of a few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from kt_suite.cli import main
+from kt_suite.data import load_data
+
+SMALL = ("--max-trials", "2", "--epochs", "2")
+KEYS = [
+    "search",
+    "directory",
+    "tensorboard",
+    "objective",
+    "direction",
+    "trials",
+    "failed",
+    "best",
+    "seconds",
+    "executor",
+]
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def iris_search(tmp_path_factory):
+    """A finished search of two trials: its folder, what it printed, and the options that repeat it."""
+    folder = tmp_path_factory.mktemp("iris")
+    options = ["--directory", str(folder / "searches"), "--tensorboard", str(folder / "logs")]
+    result = run("tune", "mlp", "--data", "iris", *SMALL, *options, "--save", str(folder / "best.keras"))
+    return folder, result, options
+
+
+def test_tune_prints_leaderboard_test_score_and_the_tensorboard_line(iris_search):
+    folder, result, _ = iris_search
+    assert "iris: 90 rows to train on, 30 to validate, 30 to test; multiclass of 3 classes" in result.stdout
+    assert "2 trials by val_accuracy (max)" in result.stdout
+    assert "on 30 rows that no trial saw" in result.stdout
+    assert f"tensorboard --logdir {folder / 'logs'}\n" in result.stdout
+    assert any(path.name.startswith("events.out.tfevents") for path in (folder / "logs").rglob("*"))
+
+
+def test_the_saved_model_is_the_best_one_and_plain_keras_loads_it(iris_search):
+    folder, result, _ = iris_search
+    code = (
+        "import sys, keras, numpy; model = keras.models.load_model(sys.argv[1]); "
+        "assert not any(name.startswith('kt_suite') for name in sys.modules); "
+        "numpy.save(sys.argv[2], model.predict(numpy.load(sys.argv[3]), verbose=0))"
+    )
+    data = load_data("iris")
+    np.save(folder / "x.npy", data.x_test)
+    arguments = [str(folder / name) for name in ("best.keras", "p.npy", "x.npy")]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, timeout=120)
+    accuracy = float(np.mean(np.load(folder / "p.npy").argmax(axis=1) == data.y_test))
+    assert f"accuracy {accuracy:.4f}" in result.stdout
+
+
+def test_show_prints_the_same_table_without_tensorflow(iris_search):
+    folder, result, _ = iris_search
+    shown = run("show", str(folder / "searches" / "mlp-iris-random")).stdout
+    table = shown[: shown.rindex("tensorboard --logdir")]
+    assert table in result.stdout
+    code = "import sys; from kt_suite.cli import main; main(['show', sys.argv[1]], standalone_mode=False); "
+    code += "assert not {'tensorflow', 'keras', 'keras_tuner', 'sklearn'} & set(sys.modules)"
+    command = [sys.executable, "-c", code, str(folder / "searches" / "mlp-iris-random")]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+
+def test_show_as_json_has_the_agreed_keys_and_rows(iris_search):
+    folder, _, _ = iris_search
+    found = json.loads(run("show", str(folder / "searches" / "mlp-iris-random"), "--json").stdout)
+    assert list(found) == [*KEYS, "rows"]
+    assert (found["search"], found["trials"], found["failed"]) == ("mlp-iris-random", 2, 0)
+    assert found["directory"] == str(folder / "searches" / "mlp-iris-random")
+    assert found["best"]["score"] == found["rows"][0]["score"]
+    assert found["best"]["values"] == found["rows"][0]["values"]
+
+
+def test_the_same_call_resumes_and_says_so_and_another_call_is_refused(iris_search):
+    folder, _, options = iris_search
+    best = str(folder / "best.keras")
+    again = run("tune", "mlp", "--data", "iris", *SMALL, *options, "--save", best, "--json")
+    assert json.loads(again.stdout)["trials"] == 2
+    assert "goes on after 2 trials" in again.stderr
+    refused = CliRunner().invoke(main, ["tune", "mlp", "--data", "iris", *SMALL, *options, "--seed", "1"])
+    assert refused.exit_code == 2
+    assert "--seed must be 0 as in the search that" in refused.stderr
+    assert "--overwrite, or beside it with --project-name" in refused.stderr
+
+
+def test_json_is_one_object_on_stdout_and_holds_the_test_score():
+    result = run(
+        "tune", "mlp", "--data", "iris", *SMALL, "--json", "--tensorboard", "none", "--fix", "dropout=0"
+    )
+    found = json.loads(result.stdout)
+    assert list(found) == [*KEYS, "test"]
+    assert found["tensorboard"] is None
+    assert (found["objective"], found["direction"], found["executor"]) == ("val_accuracy", "max", "inline")
+    assert 0 <= found["test"]["accuracy"] <= 1
+    assert "dropout" not in found["best"]["values"]
+    assert found["seconds"] > 0
+
+
+def test_more_trials_may_be_asked_of_a_search_and_a_finished_one_resumed():
+    common = ("mlp", "--data", "iris", "--epochs", "1", "--tensorboard", "none", "--json", "--verbose", "0")
+    first = json.loads(run("tune", *common, "--max-trials", "1").stdout)
+    more = json.loads(run("tune", *common, "--max-trials", "2").stdout)
+    assert (first["trials"], more["trials"]) == (1, 2)
+    resumed = run("resume", "searches/mlp-iris-random", "--json", "--verbose", "0")
+    assert json.loads(resumed.stdout) == more
+    assert resumed.stderr == ""
+    anew = run("tune", *common, "--max-trials", "1", "--overwrite")
+    assert json.loads(anew.stdout)["trials"] == 1
+
+
+def test_a_build_function_in_a_file_is_tuned_on_a_csv_from_any_folder(monkeypatch):
+    Path("code").mkdir()
+    Path("code/width.py").write_text("WIDTHS = [2, 4]\n")
+    Path("code/plain_build.py").write_text(
+        "import keras\nfrom width import WIDTHS\n\n\ndef build(hp):\n"
+        "    layers = [keras.layers.Dense(hp.Choice('units', WIDTHS)), keras.layers.Dense(1)]\n"
+        "    model = keras.Sequential(layers)\n"
+        "    model.compile('adam', 'mse', metrics=['mae'])\n    return model\n"
+    )
+    rng = np.random.default_rng(0)
+    lines = [f"{a:.3f},{'red' if a > 0 else 'blue'},{a * 2:.3f}" for a in rng.normal(size=60)]
+    Path("table.csv").write_text("\n".join(["size,colour,price", *lines]))
+    arguments = ("code/plain_build.py:build", "--data", "table.csv", "--target", "price", "--tuner", "grid")
+    found = json.loads(run("tune", *arguments, "--epochs", "1", "--tensorboard", "none", "--json").stdout)
+    assert (found["objective"], found["direction"], found["trials"]) == ("val_loss", "min", 2)
+    assert set(found["test"]) == {"loss", "mae"}
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    resumed = json.loads(run("resume", found["directory"], "--json").stdout)
+    assert resumed["best"] == found["best"]
+    assert resumed["test"] == pytest.approx(found["test"])
+    Path("../table.csv").write_text("\n".join(["size,colour,price", *lines[::-1]]))
+    changed = CliRunner().invoke(main, ["resume", found["directory"]])
+    assert changed.exit_code == 2
+    assert "must be as it was when the search began" in changed.stderr
+
+
+def test_a_search_whose_trials_all_fail_exits_1_with_the_reason():
+    Path("failing.py").write_text(
+        "import keras\n\n\ndef build(hp):\n    units = hp.Int('units', 1, 9)\n"
+        "    model = keras.Sequential([keras.layers.Dense(3)])\n"
+        "    model.compile('adam', 'sparse_categorical_crossentropy')\n"
+        "    model.fit = lambda *a, **k: 1 / 0\n    return model\n"
+    )
+    arguments = ["tune", "failing.py:build", "--data", "iris", "--tensorboard", "none", "--verbose", "0"]
+    for max_trials in ("2", "9"):
+        name = f"of_{max_trials}"
+        result = CliRunner().invoke(main, [*arguments, "--max-trials", max_trials, "--project-name", name])
+        assert result.exit_code == 1, result.output
+        assert result.stdout == ""
+        assert result.stderr.startswith("Error: ")
+        assert "ZeroDivisionError" in result.stderr
+
+
+def test_another_number_in_the_metrics_becomes_null_in_json():
+    from kt_suite.cli.outcome import Outcome
+    from kt_suite.trial import TrialRecord
+
+    facts = {"name": "a", "objective": "val_loss", "direction": "min", "executor": "inline"}
+    record = TrialRecord("0000", 0, "COMPLETED", {"a": float("inf")}, score=1.0)
+    found = json.loads(Outcome(facts, Path("/a"), [record]).to_json(test={"loss": float("nan")}))
+    assert found["best"]["values"] == {"a": None}
+    assert found["test"] == {"loss": None}
+
+
+def test_ctrl_c_exits_130_and_resume_finishes_the_search():
+    command = [sys.executable, "-m", "kt_suite"]
+    arguments = [
+        "tune",
+        "mlp",
+        "--data",
+        "iris",
+        "--max-trials",
+        "3",
+        "--epochs",
+        "200",
+        "--tensorboard",
+        "none",
+    ]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        directory = Path("searches/mlp-iris-random")
+        deadline = time.monotonic() + 100
+        while not any(directory.glob("trial_*/attempt_*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 130, stderr
+    assert "kt-suite resume searches/mlp-iris-random" in stderr
+    assert "Traceback" not in stderr
+    assert json.loads(run("resume", str(directory), "--json").stdout)["trials"] == 3
+
+
+def test_the_module_runs_as_the_command_does():
+    done = subprocess.run(
+        [sys.executable, "-m", "kt_suite", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("kt-suite, version ")
+
+
+def test_tensorflow_is_silent_unless_its_log_level_is_set():
+    code = "import sys, kt_suite.cli.quiet as q; q.import_tensorflow(); print('tensorflow' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_failing_import_of_tensorflow_is_shown_in_full():
+    code = "import sys, kt_suite.cli.quiet as q; sys.modules['keras_tuner'] = None; q.import_tensorflow()"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "keras_tuner" in done.stderr.splitlines()[-1]
+
+
+def test_init_makes_a_project_whose_script_and_tests_run():
+    result = run("init", "my_project")
+    assert "cd my_project && python tune.py" in result.stdout
+    root = Path("my_project").resolve()
+    assert (root / "tensorboard_logs" / ".gitignore").read_text() == "*\n!.gitignore\n"
+    script = root / "tune.py"
+    short = script.read_text().replace("max_trials=10", "max_trials=2").replace("epochs=20", "epochs=2")
+    script.write_text(short)
+    done = subprocess.run(
+        [sys.executable, "tune.py"], cwd=root, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test: {" in done.stdout
+    assert keras.models.load_model(root / "best.keras").output_shape == (None, 3)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_line_in_the_readme_finds_a_good_model_of_the_digits():
+    found = json.loads(run("tune", "cnn", "--data", "digits", "--json", "--save", "best.keras").stdout)
+    assert found["trials"] >= 10
+    assert found["test"]["accuracy"] >= 0.97
