@@ -1,8 +1,8 @@
 """Rung arithmetic: how many configurations get how many epochs, and which of them go on.
 
-Pure functions and values: no oracle, no randomness, no clock. Schedules are those of Li et al., "Hyperband: A novel
-bandit-based approach to hyperparameter optimization", JMLR 18, 2018, and Li et al., "A system for massively parallel
-hyperparameter tuning", MLSys 2020 (ASHA).
+Pure functions and values: no oracle, no randomness, no clock. Schedules are those of Li et al., "Hyperband: A
+novel bandit-based approach to hyperparameter optimization", JMLR 18, 2018, and Li et al., "A system for massively
+parallel hyperparameter tuning", MLSys 2020 (ASHA).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Rung:
     """One level of a bracket.
 
     Attributes:
-        num_trials: Configurations that are to be trained to this level; ``math.inf`` where a search has no end.
+        num_trials: Configurations to be trained to this level; ``math.inf`` where a search has no end.
         budget: Epochs that each of them is trained for in all, at least 1.
     """
 
@@ -67,7 +67,7 @@ def budgets(max_epochs: int, factor: float, min_epochs: int = 1) -> list[int]:
         min_epochs: Epochs that the smallest budget has at least.
 
     Raises:
-        InputError: ``factor`` below 2, or epochs that are not whole and positive, or a minimum above the maximum.
+        InputError: ``factor`` below 2, epochs that are not whole and positive, or a minimum above the maximum.
     """
     check_factor(factor)
     check_epochs("max_epochs", max_epochs)
@@ -82,7 +82,7 @@ def budgets(max_epochs: int, factor: float, min_epochs: int = 1) -> list[int]:
 
 
 def hyperband(max_epochs: int, factor: float = 3, min_epochs: int = 1) -> list[Bracket]:
-    """Returns the brackets of one Hyperband iteration, the one with the smallest first budget first (algorithm 1).
+    """Returns the brackets of one Hyperband iteration (algorithm 1), that with the smallest first budget first.
 
     Args:
         max_epochs: Epochs of a full training.
@@ -159,14 +159,14 @@ class Entry:
 class Standing:
     """Who stands where on the rungs of a bracket, and who may go on.
 
-    A configuration that fails is replaced: on the lowest rung by a new one, above by the best of those that stayed behind. So
-    as many reach the full budget as if none had failed, as long as there are enough of them. A pruned one keeps its place on its
-    rung, and never leaves it.
+    A configuration that fails is replaced: on the lowest rung by a new one, above by the best of those that stayed
+    behind. So as many reach the full budget as if none had failed, as long as there are enough of them. A pruned one
+    keeps its place on its rung, and never leaves it.
 
-    Synchronous halving promotes a configuration as soon as it is certain to be among the best of its full rung: the same ones
-    that waiting for the last would promote, only earlier. Asynchronous halving (ASHA) promotes whoever is in the best
-    ``1/factor`` of those that have finished the rung so far. Once nothing more can come to a rung, both fill the next
-    rung to its planned size, so that a space with few points is searched to the full budget too.
+    Synchronous halving promotes a configuration as soon as it is certain to be among the best of its full rung: the
+    same ones that waiting for the last would promote, only earlier. Asynchronous halving (ASHA) promotes whoever is
+    among the best ``1/factor`` of those that have finished the rung so far. Once nothing more can come to a rung, both
+    fill the next one to its planned size, so that a space with few points is searched to the full budget too.
 
     Args:
         bracket: The plan.
@@ -185,10 +185,11 @@ class Standing:
         has_source: bool,
         is_asynchronous: bool = False,
     ) -> None:
+        self.bracket = bracket
         self.rungs = rungs
         self._factor = factor
         self._is_asynchronous = is_asynchronous
-        self._required = self._sizes(bracket)
+        self._required = self._sizes()
         self._to_come: list[float] = []
         self._promotions: list[list[str]] = []
         is_fed = has_source
@@ -209,19 +210,15 @@ class Standing:
         occupied = self._num(index, State.PENDING, State.DONE, State.PRUNED)
         return max(0, self._required[index] - occupied)
 
-    def is_settled(self, index: int) -> bool:
-        """Whether no other configuration will come to a rung, and none on it is in training."""
-        return self._to_come[index] == 0 and (index == 0 or not self._promotions[index - 1])
-
     def promotions(self, index: int) -> list[str]:
         """Returns the configurations of a rung that may go on to the next now, best first."""
         return self._promotions[index]
 
-    def _sizes(self, bracket: Bracket) -> list[float]:
-        """The sizes of the rungs: as planned, or more where so many fell out that the next rung would starve."""
-        sizes = [bracket.rungs[-1].num_trials]
+    def _sizes(self) -> list[float]:
+        """The sizes of the rungs: as planned, or more where so many fell out that the next would starve."""
+        sizes = [self.bracket.rungs[-1].num_trials]
         failed_above = set(_failed(self.rungs[-1]))
-        for planned, entries in zip(bracket.rungs[-2::-1], self.rungs[-2::-1], strict=True):
+        for planned, entries in zip(self.bracket.rungs[-2::-1], self.rungs[-2::-1], strict=True):
             num_fallen = sum(
                 config in failed_above or entry.state is State.PRUNED for config, entry in entries.items()
             )

@@ -16,6 +16,7 @@ __all__ = [  # noqa: F822 - the second half is served by __getattr__
     "ProjectError",
     "SearchFailedError",
     "StorageError",
+    "WorkerError",
     "rule",
     "FailedTrialError",
     "FatalError",
@@ -49,6 +50,10 @@ class StorageError(KTSuiteError, RuntimeError):
 
 class SearchFailedError(KTSuiteError, RuntimeError):
     """A search that ended because too many trials in a row failed."""
+
+
+class WorkerError(KTSuiteError, RuntimeError):
+    """Workers that cannot be started."""
 
 
 class MissingExtraError(KTSuiteError, ImportError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.training import (
     CHECKPOINT,
+    STATES,
     RunMonitor,
     accepts,
     copy_callbacks,
@@ -26,7 +28,7 @@ from kt_suite.executors.training import (
 from kt_suite.hypermodel import fit_options, overrides_fit
 from kt_suite.objective import DefaultObjective, score_result, to_loss
 from kt_suite.oracles.base import trial_seed
-from kt_suite.oracles.books import keeps_state
+from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
 from kt_suite.trial import Decision, Report, RunRecord
@@ -47,6 +49,14 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     score: str
     keep_checkpoints: int | str
 
+    def for_worker(self) -> Any:
+        """Returns a copy that trains in another process: with the hypermodel and the settings, without the search."""
+        shipped = copy.copy(self)
+        shipped.oracle = OracleView(self.oracle)
+        for name in ("executor", "pruner", "_storage", "_limits", "_call", "_sample_model", "_report", "_should_stop"):
+            shipped.__dict__.pop(name, None)
+        return shipped
+
     def _begin_attempts(self, report: Any, should_stop: Any = None) -> None:
         self._report = report
         self._should_stop = should_stop
@@ -55,7 +65,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         """Trains an attempt; returns its runs, and whether a decision cut it short."""
         trial = spec.trial
         self._spec, self._monitors = spec, []
-        self._best_run_loss = float("inf")
+        self._best_run_loss, self._was_built = float("inf"), True
         if self._overrides("run_trial"):
             fresh_keras(trial.seed)
         result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
@@ -114,19 +124,16 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         began = time.monotonic()
         result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
         monitor.seconds = time.monotonic() - began
-        if keeps_state(self.oracle, trial):
-            save_state(self._model, self._state_path(trial, run))
-            self._with_state.add(trial.trial_id)
+        if not self._was_built:
+            config = json.dumps(self._model.get_build_config())
+            Path(self._spec.directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+        if self._spec.keeps_state:
+            save_state(self._model, _state_path(self._spec.directory, run))
         self._keep_weights(monitor, result)
         return result
 
-    def _state_path(self, trial: Trial, run: int) -> Path:
-        attempt = attempt_directory(Path(self.project_dir), trial.trial_id, trial.attempt)
-        return attempt / f"state_{run}.weights.h5"
-
-    def _go_on_from_parent(self, model: Any, trial: Trial) -> None:
-        parent = self.oracle.trials[trial.parent]
-        path = self._state_path(parent, self._monitors[-1].run)
+    def _go_on_from(self, directory: str, model: Any) -> None:
+        path = _state_path(directory, self._monitors[-1].run)
         if not model.built:
             config = json.loads(path.with_name(_BUILD_CONFIG).read_text(encoding="utf-8"))
             model.build_from_config(config)
@@ -164,8 +171,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if trial.budget is not None:
             options.pop("epochs", None)
             kwargs["epochs"] = trial.budget
-        if trial.parent is not None:
-            self._go_on_from_parent(model, trial)
+        if self._spec.parent_directory is not None:
+            self._go_on_from(self._spec.parent_directory, model)
             kwargs["initial_epoch"] = trial.initial_epoch
         return self.hypermodel.fit(hp, model, *args, **{**options, **kwargs})
 
@@ -188,10 +195,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if not loss < self._best_run_loss:
             return
         self._best_run_loss = loss
-        save_weights(self._model, monitor.weights, self._spec.directory)
-        if not self._was_built:
-            config = self._model.get_build_config()
-            Path(self._spec.directory, _BUILD_CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        save_weights(self._model if monitor.model is None else monitor.model, monitor.weights, self._spec.directory)
 
     @property
     def _direction(self) -> str:
@@ -227,21 +231,6 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             load_weights(model, path.parent)
         return model
 
-    def retain(self, trial: Trial) -> None:
-        """Deletes the weights of trials that are no longer among the best, and states that no trial will go on from."""
-        for trial_id in [one for one in self._with_state if not keeps_state(self.oracle, self.oracle.trials[one])]:
-            for path in Path(self._get_checkpoint_fname(trial_id)).parent.glob("state_*.weights.h5"):
-                path.unlink()
-            self._with_state.discard(trial_id)
-        if self.keep_checkpoints == "all":
-            return
-        best = {one.trial_id for one in self.oracle.get_best_trials(int(self.keep_checkpoints)) if one.score is not None}
-        for other in {trial.trial_id, *self._kept} - best:
-            path = Path(self._get_checkpoint_fname(other))
-            for name in (CHECKPOINT, _BUILD_CONFIG):
-                path.with_name(name).unlink(missing_ok=True)
-        self._kept = best
-
     def check_fit_options(self, fit_kwargs: dict[str, Any]) -> None:
         """Raises ``InputError`` for an argument that both ``search`` and ``fit_options`` give."""
         if self.hypermodel is None or self._overrides("run_trial"):
@@ -252,6 +241,10 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         for name in sorted(set(tuned) & set(fit_kwargs)):
             remedy = f"{type(self.hypermodel).__name__}.fit_options tunes it: drop it from search(), or fix it in the hypermodel."
             raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
+
+
+def _state_path(directory: str, run: int) -> Path:
+    return Path(directory) / STATES.replace("*", str(run))
 
 
 class _TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]

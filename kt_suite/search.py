@@ -6,29 +6,27 @@ import math
 import statistics
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from kt_suite.errors import KTSuiteError, SearchFailedError
 from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.objective import mean_metrics, to_loss
 from kt_suite.oracles.base import Oracle
-from kt_suite.oracles.books import Books
+from kt_suite.oracles.books import Books, keeps_state
 from kt_suite.oracles.trial import Trial
 from kt_suite.pruners.base import Pruner
 from kt_suite.storage import Storage
 from kt_suite.trial import Decision, Report, RunRecord, TrialRecord, TrialStatus
 
 
-class Hooks(Protocol):
-    """What a tuner may do around each trial; KerasTuner's names."""
-
-    def pre_create_trial(self) -> None: ...
-    def on_trial_begin(self, trial: Trial) -> None: ...
-    def on_trial_end(self, trial: Trial) -> None: ...
+# Workers that a trial may cost before it is held to be the cause, and failed.
+MAX_LOSSES = 2
 
 
 class Search:
@@ -42,7 +40,7 @@ class Search:
         executor: Where trials train.
         storage: Where everything is kept.
         loggers: Views, told of every step.
-        hooks: The tuner's methods around each trial.
+        runner: The tuner: trains attempts, and has methods to be called around each trial.
         directory: The project directory; each attempt gets a directory of its own in it.
         limits: Asked before a trial is proposed and after every report.
         on_ended: Called after each attempt that ended (retention of checkpoints).
@@ -56,7 +54,7 @@ class Search:
         *,
         storage: Storage,
         loggers: Sequence[Logger],
-        hooks: Hooks,
+        runner: Any,
         directory: Path,
         limits: Limits,
         on_ended: Callable[[Trial], None] = lambda trial: None,
@@ -66,7 +64,7 @@ class Search:
         self.executor = executor
         self.storage = storage
         self.loggers = list(loggers)
-        self.hooks = hooks
+        self.runner = runner
         self.directory = directory
         self.books = Books(oracle)
         self.limits = limits
@@ -75,8 +73,10 @@ class Search:
         self._planned_epochs: int | None = None
         self._running: dict[str, Trial] = {}
         self._slot_of: dict[str, str] = {}
+        self._losses: Counter[str] = Counter()
         self._num_hyperparameters = len(oracle.hyperparameters.space)
         self._over: str | None = None
+        self._is_idle = False
 
     def run(self, info: SearchInfo) -> str:
         """Runs the search to its end; returns why it ended.
@@ -93,7 +93,8 @@ class Search:
             self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
             self._replay(info.trials)
             try:
-                self.executor.open(self._on_report)
+                should_stop = self.limits.is_out_of_time if self.limits.time_budget else None
+                self.executor.open(self.runner, self._on_report, should_stop)
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted; run the same script again to resume"
@@ -131,9 +132,10 @@ class Search:
         while True:
             verdict = self._fill_slots()
             if not self._running:
-                if verdict is None:
+                if verdict is None and self._is_idle:
                     raise KTSuiteError("The oracle must propose a trial when none is running, but it is idle. Mend its populate_space.")
-                return verdict
+                if verdict is not None:
+                    return verdict
             for event in self.executor.events():
                 self._handle(event)
 
@@ -147,11 +149,12 @@ class Search:
                 break
             if slot in self._slot_of.values():
                 continue
-            self.hooks.pre_create_trial()
+            self.runner.pre_create_trial()
             trial = self.oracle.create_trial(slot)
             if trial.status == TrialStatus.STOPPED:
                 return self._why_stopped()
-            if trial.status == TrialStatus.IDLE:
+            self._is_idle = trial.status == TrialStatus.IDLE
+            if self._is_idle:
                 break
             self._begin(self.books.adopt(trial), slot)
         return None
@@ -173,8 +176,22 @@ class Search:
         self._running[trial.trial_id] = trial
         self._slot_of[trial.trial_id] = slot
         self._log("on_trial_begin", record)
-        self.hooks.on_trial_begin(trial)
-        self.executor.submit(TrialSpec(trial, record.attempt, str(directory)))
+        self.runner.on_trial_begin(trial)
+        self.executor.submit(
+            TrialSpec(
+                trial,
+                record.attempt,
+                str(directory),
+                parent_directory=self._directory_of(trial.parent),
+                keeps_state=keeps_state(self.oracle, trial),
+            )
+        )
+
+    def _directory_of(self, trial_id: str | None) -> str | None:
+        if trial_id is None:
+            return None
+        attempt = self.oracle.trials[trial_id].record.attempt
+        return str(attempt_directory(self.directory, trial_id, attempt))
 
     def _on_report(self, trial_id: str, report: Report) -> Decision:
         trial = self._running.get(trial_id)
@@ -196,11 +213,26 @@ class Search:
         trial = self._running.get(event.trial_id)
         if event.kind == "started" or trial is None or trial.record.attempt != event.attempt:
             return
-        if event.used is not None:
-            trial.hyperparameters.used = dict(event.used)
+        if event.error is not None:
+            raise event.error
+        if event.hyperparameters is not None:
+            trial.hyperparameters = HyperParameters.from_config(event.hyperparameters)
+            trial.hyperparameters.used = dict(event.used or {})
         self._conclude(trial, event)
         del self._running[trial.trial_id], self._slot_of[trial.trial_id]
-        self._end(trial)
+        if event.kind == "lost" and self._may_be_lost_again(trial):
+            self.books.requeue_lost(trial)
+            self._store_end(trial)
+        else:
+            self._end(trial)
+
+    def _may_be_lost_again(self, trial: Trial) -> bool:
+        self._losses[trial.trial_id] += 1
+        if self._losses[trial.trial_id] <= MAX_LOSSES:
+            return True
+        trial.status = TrialStatus.FAILED
+        trial.message = f"Its worker died {self._losses[trial.trial_id]} times. The last time: {trial.message}"
+        return False
 
     def _conclude(self, trial: Trial, event: Event) -> None:
         trial.record.ended = time.time()
@@ -241,12 +273,15 @@ class Search:
             self.limits.note(trial.record)
             if self.pruner is not None:
                 self.pruner.end(trial.record)
+        self._store_end(trial)
+        self.runner.on_trial_end(trial)
+        if failure is not None:
+            raise failure
+
+    def _store_end(self, trial: Trial) -> None:
         self.storage.end_attempt(trial.snapshot(), self._changed_facts())
         self._on_ended(trial)
         self._log("on_trial_end", trial.record, trial.status == TrialStatus.INVALID)
-        self.hooks.on_trial_end(trial)
-        if failure is not None:
-            raise failure
 
     def _lay_down(self, reason: str) -> None:
         """Stores that the trials still under way wait to be started again."""

@@ -16,23 +16,21 @@ import numpy as np
 from kt_suite import leaderboard
 from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, ProjectError, rule
-from kt_suite.executors.inline import InlineExecutor
+from kt_suite.executors.choose import make_executor
 from kt_suite.executors.training import check_lengths
 from kt_suite.hypermodel import as_hypermodel, overrides_fit
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.oracles import books
-from kt_suite.oracles.base import Oracle, near
+from kt_suite.oracles.base import Oracle
 from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.project import create_project, find_project, project_path
+from kt_suite.retention import Retention
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
-
-EXECUTORS = ("auto", "inline")
-
 
 class Tuner(TrialRunner):
     """Searches the space of a hypermodel for the values that train best.
@@ -54,7 +52,9 @@ class Tuner(TrialRunner):
         tuner_id: Not used; for old scripts.
         overwrite: Whether an earlier search of the same name is removed. It is resumed otherwise.
         executions_per_trial: Runs of each trial, whose mean is its score.
-        executor: ``"inline"``, or ``"auto"`` to have it chosen.
+        executor: ``"inline"``, ``"processes"``, ``"auto"`` to have it chosen, or an ``Executor``.
+        workers: Number of worker processes; one for each GPU, else for each core, if ``None``.
+        trial_timeout: Seconds after which a trial in a worker process is ended as failed.
         score: The epoch of a run that counts: ``"best"`` or ``"last"``.
         tensorboard: Log directory for TensorBoard; ``None`` for none.
         keep_checkpoints: Number of best trials whose weights stay on disk, or ``"all"``.
@@ -85,7 +85,9 @@ class Tuner(TrialRunner):
         overwrite: bool = False,
         executions_per_trial: int = 1,
         *,
-        executor: str = "auto",
+        executor: Any = "auto",
+        workers: int | None = None,
+        trial_timeout: float | None = None,
         score: str = "best",
         tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
         keep_checkpoints: int | str = 10,
@@ -96,7 +98,7 @@ class Tuner(TrialRunner):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
-        _check_arguments(oracle, executor, score, keep_checkpoints, executions_per_trial)
+        _check_arguments(oracle, score, keep_checkpoints, executions_per_trial)
         self.oracle = oracle
         self.hypermodel = as_hypermodel(hypermodel)
         if self.hypermodel is None and not self._overrides("run_trial"):
@@ -105,14 +107,13 @@ class Tuner(TrialRunner):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.distribution_strategy = distribution_strategy
         self.executions_per_trial = executions_per_trial
-        self.executor, self.score, self.keep_checkpoints = executor, score, keep_checkpoints
+        self.executor = make_executor(executor, workers=workers, trial_timeout=trial_timeout)
+        self.score, self.keep_checkpoints = score, keep_checkpoints
         self.tensorboard = None if tensorboard is None else os.fspath(tensorboard)
         self.logger, self.tuner_id = logger, tuner_id or "tuner0"
         self._path = project_path(directory, project_name)
         self.directory, self.project_name = str(directory or "."), self._path.name
         self._user_facts = dict(facts or {})
-        self._kept: set[str] = set()
-        self._with_state: set[str] = set()
         self._limits = Limits(self._direction, time_budget=time_budget, patience=patience, target=target)
         self.pruner = pruner_by_name(pruner) if isinstance(pruner, str) else pruner
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
@@ -166,19 +167,17 @@ class Tuner(TrialRunner):
         if self._storage is None:
             self._storage = create_project(self._path, self._settings())
         self._storage.update_facts(self._changing_facts())
-        executor = InlineExecutor(self._run_attempt)
         search = Search(
             self.oracle,
-            executor,
+            self.executor,
             storage=self._storage,
             loggers=self._loggers(verbose),
-            hooks=self,
+            runner=self,
             directory=self._path,
-            on_ended=self.retain,
+            on_ended=Retention(self._path, self.oracle, self.keep_checkpoints).on_ended,
             limits=self._limits,
             pruner=self.pruner,
         )
-        self._begin_attempts(search._on_report, self._limits.is_out_of_time if self._limits.time_budget else None)
         self.on_search_begin()
         with _generators_kept():
             search.run(self._info(fit_kwargs))
@@ -268,7 +267,7 @@ class Tuner(TrialRunner):
         return {
             "max_trials": self.oracle.max_trials,
             "space": [describe(hp) for hp in self.oracle.hyperparameters.space],
-            "executor": "inline",
+            "executor": self.executor.name,
             "executor_reason": self.explain_execution(),
             "tensorboard": self.tensorboard,
             "user": self._user_facts,
@@ -280,9 +279,7 @@ class Tuner(TrialRunner):
 
     def explain_execution(self) -> str:
         """Returns how trials are trained, and why."""
-        if self.executor == "auto":
-            return "inline: one trial after the other, in this process"
-        return f"{self.executor}: as asked"
+        return f"{self.executor.name}: {self.executor.explain()}"
 
     # Results
 
@@ -320,7 +317,6 @@ class Tuner(TrialRunner):
         self._reconcile()
         records = storage.trials()
         books.restore(self.oracle, records, storage.fact("oracle_state", {}), self.oracle.hyperparameters)
-        self._kept = {trial.trial_id for trial in records if trial.score is not None}
 
     def _reconcile(self) -> None:
         if self._storage is not None:
@@ -331,11 +327,9 @@ class Tuner(TrialRunner):
         """Called when a trial has ended and is stored. Does nothing; override it at will."""
 
 
-def _check_arguments(oracle: Any, executor: str, score: str, keep_checkpoints: int | str, executions_per_trial: int) -> None:
+def _check_arguments(oracle: Any, score: str, keep_checkpoints: int | str, executions_per_trial: int) -> None:
     if not isinstance(oracle, keras_tuner.Oracle):
         raise InputError(rule("oracle", "be a keras_tuner.Oracle", oracle))
-    if executor not in EXECUTORS:
-        raise InputError(rule("executor", f"be one of {list(EXECUTORS)}", executor, near(str(executor), EXECUTORS)))
     if score not in ("best", "last"):
         raise InputError(rule("score", 'be "best" or "last"', score))
     is_number = isinstance(keep_checkpoints, int) and not isinstance(keep_checkpoints, bool) and keep_checkpoints >= 0

@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before TensorFlow is loaded. One thread per operation and plain kernels: the same numbers on every machine, and
+# Before TensorFlow is loaded. One thread an operation and plain kernels: the same numbers on every machine, and
 # room for others on it. Subprocesses inherit this, and import the same kt_suite as the test that starts them.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
@@ -32,12 +32,14 @@ def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session", autouse=True)
 def _checkout_stays_as_it_was() -> Iterator[None]:
     """A test that writes into the checkout fails the run."""
-    before = {path.name for path in ROOT.iterdir()}
+
+    def files() -> set[Path]:
+        return {path for folder in (ROOT, ROOT / "tensorboard_logs") for path in folder.iterdir()}
+
+    before = files()
     yield
-    new = {path.name for path in ROOT.iterdir()} - before
-    litter = {name for name in new if not name.startswith(".") and not name.endswith(".egg-info")}
-    logs = {path.name for path in (ROOT / "tensorboard_logs").iterdir()} - {".gitignore"}
-    assert not litter | logs, f"tests wrote into the checkout: {sorted(litter | logs)}"
+    litter = [path.name for path in files() - before if not path.name.startswith(".")]
+    assert litter == [], "tests wrote into the checkout"
 
 
 @pytest.fixture(scope="session")

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_LEVEL, _SILENT = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 
 def import_tensorflow() -> None:
     """Imports TensorFlow, Keras and KerasTuner without their lines on standard error.
 
-    TensorFlow 2.21 writes some lines before it looks at its own log level, so standard error is kept aside
-    while it is imported, and shown if that fails. With a level that the user has set, nothing is hidden.
+    A user who has set a log level to see more sees everything.
     """
-    if _LEVEL in os.environ:
-        import keras_tuner
+    is_silent = os.environ.setdefault(_LEVEL, _SILENT) == _SILENT
+    with _standard_error_held_back() if is_silent else contextlib.nullcontext():
+        importlib.import_module("keras_tuner")
 
-        return
-    os.environ[_LEVEL] = "3"
+
+@contextlib.contextmanager
+def _standard_error_held_back() -> Iterator[None]:
+    """Shows what is written to standard error only if there is an exception.
+
+    TensorFlow 2.21 writes some lines before it looks at its own log level, and not by way of ``sys.stderr``.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
         try:
-            import keras_tuner  # noqa: F401
+            yield
         except BaseException:
-            os.dup2(kept, 2)
-            aside.seek(0)
-            os.write(2, aside.read())
+            held.seek(0)
+            os.write(kept, held.read())
             raise
         finally:
             os.dup2(kept, 2)

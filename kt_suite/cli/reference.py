@@ -61,8 +61,13 @@ class ModelReference:
         ready = next((label for label, full in READY.items() if full == text), name)
         return cls(text, ready)
 
-    def load(self, fix: dict[str, Any], task: str) -> Any:
-        """Returns the hypermodel or build function; a class is called, with ``fixed`` and ``task`` if it may.
+    def load(self, fix: dict[str, Any], task: str, folder: str) -> Any:
+        """Returns the hypermodel or build function; a class is called first.
+
+        Args:
+            fix: Given to a class as ``fixed``.
+            task: Given to a class as ``task`` if it has such an argument.
+            folder: Where modules are looked for first.
 
         Raises:
             InputError: It cannot be imported, is no model, or takes no ``fixed``.
@@ -70,7 +75,7 @@ class ModelReference:
         import keras_tuner
 
         source, _, name = self.text.rpartition(":")
-        module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
+        module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source, folder)
         found = getattr(module, name, None)
         if found is None:
             public = [
@@ -131,17 +136,16 @@ def _import_file(path: Path) -> ModuleType:
     """Imports a file as a module of its own name, so that other processes can import the same."""
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise InputError(rule("The file of MODEL", "have a name of letters, digits and _", path.name))
-    folder = str(path.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    module = _import_module(path.stem)
+    module = _import_module(path.stem, str(path.parent))
     if Path(getattr(module, "__file__", None) or "").resolve() != path:
         remedy = f"Rename it: {path.stem} is the name of another module."
         raise InputError(rule("The file of MODEL", "have a name of its own", path.name, remedy))
     return module
 
 
-def _import_module(name: str) -> ModuleType:
+def _import_module(name: str, folder: str) -> ModuleType:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
     except KTSuiteError:

@@ -44,8 +44,7 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         table = read_table(call.data, call.target, call.task)
         import_tensorflow()
-        sys.path.insert(0, call.folder)
-        model = ModelReference.parse(call.model).load(call.fix, table.task)
+        model = ModelReference.parse(call.model).load(call.fix, table.task, call.folder)
         data = table.split(call.seed, layout=layout_of(model))
         tuner = _tuner(call, project, model, data, overwrite)
         say(_headline(call, project, data, tuner))
@@ -56,6 +55,8 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         best_model = tuner.get_best_models(1)[0]
         test = best_model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
         if call.save is not None:
+            # Unbuilt, as it is after weights are loaded, the optimizer would make every load warn.
+            best_model.optimizer.build(best_model.trainable_variables)
             best_model.save(call.save)
     if as_json:
         click.echo(outcome.to_json(test=test))

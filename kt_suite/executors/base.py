@@ -18,11 +18,15 @@ class TrialSpec:
         trial: The trial (``kt_suite.oracles.Trial``) with its values, seed and budget.
         attempt: Number of the attempt, from 1; a report of another attempt is refused.
         directory: Where the attempt may write; it exists and is the attempt's own.
+        parent_directory: Where the attempt that this one goes on from has left its state; ``None`` for a fresh start.
+        keeps_state: Whether the state after the last epoch must be left in ``directory``.
     """
 
     trial: Any
     attempt: int
     directory: str
+    parent_directory: str | None = None
+    keeps_state: bool = False
 
     @property
     def trial_id(self) -> str:
@@ -33,7 +37,7 @@ class TrialSpec:
 EventKind = Literal["started", "done", "pruned", "failed", "lost"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Event:
     """A change in the life of an attempt.
 
@@ -44,9 +48,11 @@ class Event:
         attempt: The attempt.
         runs: What its runs came to.
         used: Hyperparameters that the attempt asked for, with their values, in that order.
-        space: Hyperparameters that it met, as configs; ``None`` where the trial's own object has them.
+        hyperparameters: Config of the space and values as the attempt left them. ``None``, like ``used``, where the trial's own
+            object was at work.
         message: Traceback or reason.
         is_final: Whether a failure must not be tried again.
+        error: An error that must end the search, because every other trial would end like this one.
     """
 
     kind: EventKind
@@ -54,9 +60,10 @@ class Event:
     attempt: int
     runs: list[RunRecord] = field(default_factory=list)
     used: dict[str, Any] | None = None
-    space: list[dict[str, Any]] | None = None
+    hyperparameters: dict[str, Any] | None = None
     message: str | None = None
     is_final: bool = False
+    error: BaseException | None = None
 
 
 ReportHandler = Callable[[str, Report], Decision]
@@ -76,13 +83,24 @@ class Executor(abc.ABC):
 
     name: str = "executor"
 
-    def open(self, report: ReportHandler) -> None:
-        """Starts work; ``report(trial_id, report)`` takes the metrics of one epoch and returns a decision."""
+    def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
+        """Starts work.
+
+        Args:
+            runner: The tuner, whose ``_run_attempt`` trains; others than inline ship ``runner.for_worker()``.
+            report: ``report(trial_id, report)`` takes the metrics of one epoch and returns a decision.
+            should_stop: Asked after every batch where training is in this process; truth ends the attempt there.
+        """
+        self._runner = runner
         self._report = report
 
     @abc.abstractmethod
+    def explain(self) -> str:
+        """Returns in one line how trials will train."""
+
+    @abc.abstractmethod
     def slots(self) -> list[str]:
-        """Returns the ids of all slots."""
+        """Returns the ids of the slots that may get an attempt when free."""
 
     @abc.abstractmethod
     def capacity(self) -> int:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras_tuner
 
 from kt_suite.errors import KTSuiteError
-from kt_suite.executors.base import Event, Executor, TrialSpec
-from kt_suite.trial import RunRecord
-
-RunTrial = Callable[[TrialSpec], tuple[list[RunRecord], bool]]
-
+from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
 
 class InlineExecutor(Executor):
-    """One slot, no threads, no copies: what a debugger, Ctrl-C and overridden tuner methods expect.
-
-    Args:
-        run_trial: Trains an attempt, reporting each epoch itself; returns its runs and whether it was pruned.
-    """
+    """One slot, no threads, no copies: what a debugger, Ctrl-C and overridden tuner methods expect."""
 
     name = "inline"
 
-    def __init__(self, run_trial: RunTrial) -> None:
-        self._run_trial = run_trial
+    def __init__(self) -> None:
         self._spec: TrialSpec | None = None
+
+    def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
+        super().open(runner, report, should_stop)
+        runner._begin_attempts(report, should_stop)
+
+    def explain(self) -> str:
+        return "one trial after the other, in this process"
 
     def slots(self) -> list[str]:
         return ["tuner0"]
@@ -48,7 +47,7 @@ class InlineExecutor(Executor):
 
     def _run(self, spec: TrialSpec) -> Event:
         try:
-            runs, is_pruned = self._run_trial(spec)
+            runs, is_pruned = self._runner._run_attempt(spec)
         except (keras_tuner.errors.FatalError, KTSuiteError):
             raise  # the call is wrong, and every other trial would end like this one
         except Exception as error:

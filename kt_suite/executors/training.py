@@ -19,6 +19,7 @@ from kt_suite.objective import check_reported, to_loss
 from kt_suite.trial import Decision, Report
 
 CHECKPOINT = "checkpoint.weights.h5"
+STATES = "state_*.weights.h5"
 # A full collection takes as long as a tiny trial; models are freed soon enough by one every few runs.
 _COLLECT_EVERY = 8
 _builds = 0

@@ -57,8 +57,8 @@ def stored_columns(search: Path) -> SearchColumns | None:
 def column_names(search: Path, space: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Returns the name of the column of each hyperparameter of a search.
 
-    That is the hyperparameter's own, unless another search in the log directory has one of that name and another
-    type: TensorBoard cannot sort a column of several types. A column keeps the name it was published with.
+    That is the hyperparameter's own, unless another search in the log directory has one of that name and of
+    another type: TensorBoard cannot sort a column of several types. A column keeps its name once published.
     """
     searches = _read_columns(search.parent)
     own = searches.pop(search.name, None)

@@ -16,6 +16,12 @@ from kt_suite.loggers.layout import SEARCH_RUN
 from kt_suite.trial import TrialRecord, TrialStatus, incumbent
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
+_UNSHOWN_FACTS = frozenset(  # shown otherwise, or bookkeeping that is out of date at once
+    (
+        *("name", "search_id", "objective", "direction", "max_trials", "runs_per_trial", "tensorboard"),
+        *("created", "elapsed", "ended", "reason", "process"),
+    )
+)
 _OBJECTIVE, _BEST, _FAILED = "search/objective", "search/best", "search/failed"
 
 
@@ -67,7 +73,7 @@ class SearchRun:
             "trials at most": info.max_trials,
             "runs per trial": info.runs_per_trial,
             "epochs at most": info.epochs,
-            **info.facts,
+            **{name: fact for name, fact in info.facts.items() if name not in _UNSHOWN_FACTS},
             "search id": info.search_id,
         }
         text = [f"# {_cell(info.name)}", _table(["", ""], facts.items())]
@@ -125,5 +131,9 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     """Returns a value as text that neither Markdown nor HTML reads as anything else."""
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key} {item}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
     text = " ".join(str("" if value is None else value).split())
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text, quote=False))

@@ -156,7 +156,7 @@ class TensorBoardLogger(Logger):
             }
             points = {tag: value for tag, value in result.items() if value is not None}
             writer.scalars(points, step=trial.number, wall_time=ended)
-        elif trial.message:
+        elif trial.status in (TrialStatus.FAILED, TrialStatus.INVALID) and trial.message:
             lines = trial.message.splitlines()
             block = "\n".join(f"    {line}" for line in lines)  # code, to Markdown
             writer.text("failure", block, wall_time=ended)

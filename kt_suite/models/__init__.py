@@ -1,4 +1,5 @@
-"""Ready hypermodels: ``MLP`` for rows, ``CNN`` for images. Loaded when first asked for, so that importing this is free."""
+"""Ready hypermodels: ``MLP`` for rows, ``CNN`` for images. Loaded when first asked for, so that importing
+this is free."""
 
 from __future__ import annotations
 

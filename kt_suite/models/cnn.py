@@ -18,24 +18,27 @@ _FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 
 
 class CNN(Supervised):
-    """Convolutional networks: blocks of convolutions, each of which halves the image, then a head on the features.
+    """Convolutional networks: blocks of convolutions, each of which halves the image, then a head on the
+    features.
 
-    Images are ``(height, width)`` or ``(height, width, channels)``, from 4 to some hundred pixels a side, with values of any range:
-    each channel is standardised by a ``keras.layers.Normalization`` inside the model, adapted on the training images of each run.
-    Augmentation shifts, turns and zooms the images a little during training; nothing is mirrored unless ``flip`` says
-    so, for a mirrored digit is another sign.
+    Images are ``(height, width)`` or ``(height, width, channels)``, from 4 to some hundred pixels a side,
+    with values of any range: each channel is standardised by a ``keras.layers.Normalization`` inside the
+    model, adapted on the training images of each run. Augmentation shifts, turns and zooms the images a
+    little during training; nothing is mirrored unless ``flip`` says so, for a mirrored digit is another sign.
 
     Args:
         input_shape: Shape of one image.
         num_outputs: Number of classes, labels or quantities; 1 for a binary target.
-        num_blocks: Range of the number of blocks. No more than leave a map of 2 pixels a side; ``None`` for up to three numbers
-            that leave one of 2 to 16.
+        num_blocks: Range of the number of blocks. No more than leave a map of 2 pixels a side; ``None`` for
+            up to three numbers that leave one of 2 to 16.
         filters: Range of the filters of the first block, in powers of two from its lower end.
-        doubling: Whether each block has twice the filters of the one before. If not, each is tuned: ``filters_0``, ``filters_1``, ...
+        doubling: Whether each block has twice the filters of the one before. If not, each is tuned:
+            ``filters_0``, ``filters_1``, ...
         max_filters: Where doubling ends.
         kernel_size: Range of the side of the kernels, in steps of two.
         convs_per_block: Range of the number of convolutions in each block.
-        downsampling: Choices of what halves the image: ``"max"`` or ``"average"`` pooling, or a last convolution with ``"stride"`` 2.
+        downsampling: Choices of what halves the image: ``"max"`` or ``"average"`` pooling, or a last
+            convolution with ``"stride"`` 2.
         activation: Choices of the activation, by Keras' names.
         batch_norm: Choices of whether convolutions are batch-normalised.
         reduction: Choices of how a map becomes features: ``"flatten"``, or its mean, ``"global_average"``.
@@ -47,7 +50,8 @@ class CNN(Supervised):
         rotation: Largest rotation, as a share of a full turn.
         zoom: Largest zoom, as a share of the side.
         flip: ``"horizontal"``, ``"vertical"``, ``"horizontal_and_vertical"``, or ``None``.
-        **options: Task, training recipe and fixed values: the arguments of ``kt_suite.models.supervised.Supervised``.
+        **options: Task, training recipe and fixed values: the arguments of
+            ``kt_suite.models.supervised.Supervised``.
 
     Raises:
         kt_suite.errors.InputError: An argument is not what is said here.
@@ -118,12 +122,25 @@ class CNN(Supervised):
     def check_input_shape(self, shape: tuple[int, ...]) -> None:
         """Raises :class:`~kt_suite.errors.InputError` where ``shape`` is no image with its channels last."""
         if len(shape) not in (2, 3):
-            remedy = "Reshape rows of pixels, x.reshape(-1, height, width, channels), or use MLP for other rows."
-            raise InputError(rule("An input of CNN", "have shape (height, width) or (height, width, channels)", shape, remedy))
+            remedy = (
+                "Reshape rows of pixels, x.reshape(-1, height, width, channels), or use MLP for other rows."
+            )
+            raise InputError(
+                rule(
+                    "An input of CNN",
+                    "have shape (height, width) or (height, width, channels)",
+                    shape,
+                    remedy,
+                )
+            )
         if shape[0] in (1, 3) and len(shape) == 3 and min(shape[1:]) > 4:
-            raise InputError(rule("An input of CNN", "have its channels last", shape, "Use numpy.moveaxis(x, 1, -1)."))
+            raise InputError(
+                rule("An input of CNN", "have its channels last", shape, "Use numpy.moveaxis(x, 1, -1).")
+            )
         if min(shape[:2]) < 2 * _SMALLEST_MAP:
-            raise InputError(rule("An input of CNN", f"be at least {2 * _SMALLEST_MAP} pixels high and wide", shape))
+            raise InputError(
+                rule("An input of CNN", f"be at least {2 * _SMALLEST_MAP} pixels high and wide", shape)
+            )
 
     def depth_range(self) -> Range:
         """Returns the range of the number of blocks that suits the size of the images."""
@@ -134,7 +151,9 @@ class CNN(Supervised):
             lowest = max(1, (-(-side // _LARGEST_MAP) - 1).bit_length())
             return dataclasses.replace(given, given=(lowest, min(lowest + 2, highest)))
         possible = [depth for depth in given.choices or [] if depth <= highest] or [highest]
-        return dataclasses.replace(given, given=(possible[0], possible[-1]) if isinstance(given.given, tuple) else possible)
+        return dataclasses.replace(
+            given, given=(possible[0], possible[-1]) if isinstance(given.given, tuple) else possible
+        )
 
     def preprocess(self, x: Any) -> Any:
         """Adds a missing channel axis and standardises the channels."""
@@ -157,7 +176,8 @@ class CNN(Supervised):
         return x
 
     def block(self, hp: Any, x: Any, index: int) -> Any:
-        """Returns a map of half the size: convolutions, of which the last may have stride 2, and else pooling."""
+        """Returns a map of half the size: convolutions, of which the last may have stride 2, and else
+        pooling."""
         if self.doubling:
             filters = min(self.tune(hp, "filters") * 2**index, self.max_filters)
         else:
@@ -175,13 +195,16 @@ class CNN(Supervised):
     def convolution(self, hp: Any, x: Any, filters: int, *, strides: int = 1) -> Any:
         """Returns a convolution of ``x``, batch-normalised or not, and activated."""
         kernel_size, batch_norm = self.tune(hp, "kernel_size"), self.tune(hp, "batch_norm")
-        x = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding="same", use_bias=not batch_norm)(x)
+        x = keras.layers.Conv2D(
+            filters, kernel_size, strides=strides, padding="same", use_bias=not batch_norm
+        )(x)
         if batch_norm:
             x = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
         return keras.layers.Activation(self.tune(hp, "activation"))(x)
 
     def head(self, hp: Any, x: Any) -> Any:
-        """Returns features of the map ``x``: flattened or averaged, through a dense layer or not, with dropout."""
+        """Returns features of the map ``x``: flattened or averaged, through a dense layer or not, with
+        dropout."""
         reduction, dense_head = self.tune(hp, "reduction"), self.tune(hp, "dense_head")
         layer = keras.layers.Flatten() if reduction == "flatten" else keras.layers.GlobalAveragePooling2D()
         x = layer(x)

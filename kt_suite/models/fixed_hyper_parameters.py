@@ -19,10 +19,10 @@ class FixedHyperParameters:
 
     Everything is passed on, with three differences:
 
-    - a fixed hyperparameter has its fixed value wherever it would be active, and is not declared; what depends on it
-      (``conditional_scope``) is declared only where the condition holds;
-    - a name that is active already is not declared a second time under other conditions, so that a piece of a model
-      which is repeated inside conditional scopes may share a hyperparameter with its siblings;
+    - a fixed hyperparameter has its fixed value wherever it would be active, and is not declared; what
+      depends on it (``conditional_scope``) is declared only where the condition holds;
+    - a name that is active already is not declared a second time under other conditions, so that a piece of a
+      model which is repeated inside conditional scopes may share a hyperparameter with its siblings;
     - a scope over choices that the parent does not offer is left out, where KerasTuner would force them.
 
     Args:
@@ -123,7 +123,9 @@ class FixedHyperParameters:
 
     def _checked(self, kind: str, name: str) -> Any:
         value, types = self._fixed[name], _KINDS.get(kind)
-        is_legal = types is None or (isinstance(value, types) and (kind == "Boolean") == isinstance(value, bool))
+        is_legal = types is None or (
+            isinstance(value, types) and (kind == "Boolean") == isinstance(value, bool)
+        )
         if not is_legal:
             wants = {"Int": "a whole number", "Float": "a number", "Boolean": "True or False"}[kind]
             raise InputError(rule(f"fixed[{name!r}]", f"be {wants}", value))
@@ -131,7 +133,11 @@ class FixedHyperParameters:
 
     def _offered(self, name: str) -> list[Any] | None:
         full = self._full(name)
-        found = [hp for hp in self._hp.space if hp.name == full and isinstance(hp, keras_tuner.engine.hyperparameters.Choice)]
+        found = [
+            hp
+            for hp in self._hp.space
+            if hp.name == full and isinstance(hp, keras_tuner.engine.hyperparameters.Choice)
+        ]
         return [value for hp in found for value in hp.values] if found else None
 
     def _full(self, name: str) -> str:
@@ -148,7 +154,8 @@ def check_fixed(fixed: Mapping[str, Any], seen: set[str], build: Callable[[Any],
     Args:
         fixed: Name to value.
         seen: The names asked for so far; what ``build`` asks for must land in it.
-        build: Builds a model from hyperparameters; called with further values only while names are unaccounted for.
+        build: Builds a model from hyperparameters; called with further values only while names are
+            unaccounted for.
 
     Raises:
         kt_suite.errors.InputError: A name is in no model of the space.

@@ -9,12 +9,13 @@ import keras
 
 
 class LearningRateSchedule(keras.callbacks.Callback):  # type: ignore[misc]
-    """Warms the learning rate up linearly and lets it fall along half a cosine (Loshchilov and Hutter 2017, without restarts).
+    """Warms the learning rate up linearly and lets it fall along half a cosine (Loshchilov and Hutter 2017,
+    without restarts).
 
-    The schedule spans the epochs 0 to ``epochs`` that ``model.fit`` is given and is read at the middle of each batch, so
-    that neither end has the rate 0. Training that goes on at an ``initial_epoch`` enters it there. Where the number of batches is
-    unknown in the first epoch, that epoch has one rate. After training the optimizer has its peak rate back, so that a saved model can be
-    trained further.
+    The schedule spans the epochs 0 to ``epochs`` that ``model.fit`` is given and is read at the middle of
+    each batch, so that neither end has the rate 0; at the middle of each epoch where Keras does not know the
+    number of batches. Training that goes on at an ``initial_epoch`` enters it there. After training the
+    optimizer has its peak rate back, so that a saved model can be trained further.
 
     Args:
         peak: The highest learning rate.
@@ -26,8 +27,6 @@ class LearningRateSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self.peak = peak
         self.warmup = warmup
         self._epoch = 0
-        self._last_batch = 0
-        self._num_batches: int | None = None
 
     def learning_rate(self, progress: float) -> float:
         """Returns the rate after the share ``progress`` of the training, in [0, 1]."""
@@ -35,26 +34,16 @@ class LearningRateSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             return self.peak * progress / self.warmup
         return self.peak * 0.5 * (1.0 + math.cos(math.pi * (progress - self.warmup) / (1.0 - self.warmup)))
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Reads the number of batches, where Keras knows it."""
-        self._num_batches = self.params.get("steps")
-
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Sets the rate of an epoch whose number of batches is unknown."""
         self._epoch = epoch
-        if self._num_batches is None:
+        if self.params["steps"] is None:
             self._set(epoch + 0.5)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets the rate of a batch."""
-        self._last_batch = batch
-        if self._num_batches is not None:
-            self._set(self._epoch + (batch + 0.5) / self._num_batches)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Remembers the number of batches for the epochs to come."""
-        if self._num_batches is None:
-            self._num_batches = self._last_batch + 1
+        if self.params["steps"] is not None:
+            self._set(self._epoch + (batch + 0.5) / self.params["steps"])
 
     def on_train_end(self, logs: Any = None) -> None:
         """Gives the optimizer its peak rate back."""

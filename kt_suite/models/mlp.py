@@ -12,21 +12,25 @@ from kt_suite.models.supervised import BATCH_NORM_MOMENTUM, INPUT_SCALE, Supervi
 
 
 class MLP(Supervised):
-    """Fully connected networks: dense layers, each with batch normalisation or not, an activation and dropout.
+    """Fully connected networks: dense layers, each with batch normalisation or not, an activation and
+    dropout.
 
-    Inputs of more than one axis are flattened. Each column is standardised by a ``keras.layers.Normalization`` inside
-    the model, adapted on the training inputs of each run; a constant column becomes zeros.
+    Inputs of more than one axis are flattened. Each column is standardised by a
+    ``keras.layers.Normalization`` inside the model, adapted on the training inputs of each run; a constant
+    column becomes zeros.
 
     Args:
         input_shape: Shape of one input, such as ``(num_columns,)``.
         num_outputs: Number of classes, labels or quantities; 1 for a binary target.
         num_layers: Range of the number of hidden layers.
-        units: Range of the width of each hidden layer, in powers of two from its lower end: ``units_0``, ``units_1``, ...
+        units: Range of the width of each hidden layer, in powers of two from its lower end: ``units_0``,
+            ``units_1``, ...
         activation: Choices of the activation, by Keras' names.
         batch_norm: Choices of whether layers are batch-normalised.
         dropout: Range of the rate of dropout after each layer.
         l2: Range of the L2 penalty on the weights, on a logarithmic scale; 0.0 for none.
-        **options: Task, training recipe and fixed values: the arguments of ``kt_suite.models.supervised.Supervised``.
+        **options: Task, training recipe and fixed values: the arguments of
+            ``kt_suite.models.supervised.Supervised``.
 
     Raises:
         kt_suite.errors.InputError: An argument is not what is said here.

@@ -41,7 +41,8 @@ class Moments:
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and variance, each of shape ``(num_columns,)``.
 
-        The variance of a column that is constant, as far as float32 can tell, is 1: dividing by its own would blow rounding
+        The variance of a column that is constant, as far as float32 can tell, is 1: dividing by its own would
+            blow rounding
         errors up, and later rows that differ even more.
         """
         variance = self._squares / self._count

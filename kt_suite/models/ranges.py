@@ -15,9 +15,10 @@ class Range:
     """The values that one hyperparameter may take.
 
     Args:
-        name: Name of the constructor argument, for errors; the hyperparameter has the same name unless it is indexed.
-        given: A tuple ``(low, high)`` of numbers, both included; a list of choices (names may be in a tuple too); or one value, which
-            is then no part of the space.
+        name: Name of the constructor argument, for errors; the hyperparameter has the same name unless it is
+            indexed.
+        given: A tuple ``(low, high)`` of numbers, both included; a list of choices (names may be in a tuple
+            too); or one value, which is then no part of the space.
         default: The value of a trial that nothing was proposed for; moved to the nearest possible one.
         at_least: The smallest legal number.
         below: The number that all must be smaller than.
@@ -52,7 +53,8 @@ class Range:
         return ends[0], ends[1]
 
     def declare(self, hp: Any, name: str) -> Any:
-        """Declares the hyperparameter ``name`` on ``hp`` (a ``FixedHyperParameters``) and returns its value."""
+        """Declares the hyperparameter ``name`` on ``hp`` (a ``FixedHyperParameters``) and returns its
+        value."""
         if self.choices is None:
             low, high = self.given
             default = min(max(self.default, low), high)

@@ -1,4 +1,5 @@
-"""What every ready hypermodel shares: shapes and task from data, the optimizer's space, preprocessing, fixed values."""
+"""What every ready hypermodel shares: shapes and task from data, the optimizer's space, preprocessing, fixed
+values."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from kt_suite.models.targets import TARGET_SCALE, TARGET_SLOPE, Target, infer_ta
 
 INPUT_SCALE = "input_scale"
 BATCH_NORM_MOMENTUM = 0.9
-"""Keras' own default needs several hundred steps before a network can be judged in inference mode; short trials have fewer."""
+"""Keras' own default needs several hundred steps before a network can be judged in inference mode; short
+trials have fewer."""
 
 _OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 _SCHEDULES = ("constant", "cosine", "warmup_cosine")
@@ -30,31 +32,36 @@ _SCHEDULES = ("constant", "cosine", "warmup_cosine")
 class Supervised(HyperModel, abc.ABC):
     """A space of networks from one array to a target: a stem, repeated blocks, a head, and a training recipe.
 
-    A subclass writes :meth:`preprocess`, :meth:`block` and :meth:`head`, and names the hyperparameter that counts the blocks.
-    Each piece can be replaced alone; a piece reads its hyperparameters with :meth:`tune`, or declares its own on ``hp``.
+    A subclass writes :meth:`preprocess`, :meth:`block` and :meth:`head`, and names the hyperparameter that
+    counts the blocks. Each piece can be replaced alone; a piece reads its hyperparameters with :meth:`tune`,
+    or declares its own on ``hp``.
 
-    What is not given is read from the data by :meth:`bind`. Without ``task`` the targets decide, by the first that
-    fits: only 0 and 1 in one column, binary; integers, multi-class; floats, regression; several columns of 0 and 1, multi-class
-    where each row has one 1, else multi-label; other columns, regression.
+    What is not given is read from the data by :meth:`bind`. Without ``task`` the targets decide, by the first
+    that fits: only 0 and 1 in one column, binary; integers, multi-class; floats, regression; several columns
+    of 0 and 1, multi-class where each row has one 1, else multi-label; other columns, regression.
 
-    A range is a tuple ``(low, high)``, both included, or a list of choices, or one value, which is then no part of the space.
+    A range is a tuple ``(low, high)``, both included, or a list of choices, or one value, which is then no
+    part of the space.
 
     Args:
         input_shape: Shape of one input, without the batch axis.
         num_outputs: Number of classes, labels or quantities; 1 for a binary target.
         task: ``"multiclass"``, ``"binary"``, ``"multilabel"`` or ``"regression"``.
-        one_hot: Whether the classes of a multi-class target come as rows of probabilities. Data decides where there is some.
-        optimizer: Choices among ``"adam"``, ``"adamw"``, ``"sgd"`` (with Nesterov momentum) and ``"rmsprop"``.
+        one_hot: Whether the classes of a multi-class target come as rows of probabilities. Data decides where
+            there is some.
+        optimizer: Choices among ``"adam"``, ``"adamw"``, ``"sgd"`` (with Nesterov momentum) and
+            ``"rmsprop"``.
         learning_rate: Range of the (peak) learning rate of all but ``"sgd"``, on a logarithmic scale.
-        sgd_learning_rate: Range of the (peak) learning rate of ``"sgd"``, which wants larger ones, on a logarithmic scale.
+        sgd_learning_rate: Range of the (peak) learning rate of ``"sgd"``, which wants larger ones, on a
+            logarithmic scale.
         momentum: Range of the momentum of ``"sgd"``.
         weight_decay: Range of the weight decay of ``"adamw"``, on a logarithmic scale.
         schedule: Choices among ``"constant"``, ``"cosine"`` (from the peak to zero) and ``"warmup_cosine"``.
         warmup_share: Range of the share of the training that a warm-up takes.
-        batch_size: Range of the batch size, in powers of two from its lower end; ``None`` for 32 to 128, or less
-            where an epoch would have fewer than 4 batches.
-        fixed: Hyperparameter name to value, such as ``{"dropout": 0.0, "units_0": 64}``. They are no part of the space, and may lie
-            outside of its ranges.
+        batch_size: Range of the batch size, in powers of two from its lower end; ``None`` for 32 to 128, or
+            less where an epoch would have fewer than 4 batches.
+        fixed: Hyperparameter name to value, such as ``{"dropout": 0.0, "units_0": 64}``. They are no part of
+            the space, and may lie outside of its ranges.
         name: Name shown in logs.
         tunable: Whether the hyperparameters join the space.
 
@@ -102,14 +109,19 @@ class Supervised(HyperModel, abc.ABC):
             Range("weight_decay", weight_decay, 1e-2, at_least=0, log=True),
             Range("schedule", schedule, "cosine", names=_SCHEDULES),
             Range("warmup_share", warmup_share, 0.1, at_least=0, below=1),
-            Range("batch_size", (32, 128) if batch_size is None else batch_size, 32, at_least=1, step=1, doubles=True),
+            Range(
+                "batch_size",
+                (32, 128) if batch_size is None else batch_size,
+                32,
+                at_least=1,
+                step=1,
+                doubles=True,
+            ),
         )
 
     def add_ranges(self, *ranges: Range) -> None:
         """Adds ranges for :meth:`tune`, by name; one of a name that is there replaces it."""
         self.ranges.update({added.name: added for added in ranges})
-
-    # What is known of the data -------------------------------------------------------------------------------------------
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
@@ -128,7 +140,8 @@ class Supervised(HyperModel, abc.ABC):
 
     @property
     def objective(self) -> str:
-        """The metric to rank trials by. Unlike ``val_loss`` it holds no penalties, which are themselves tuned."""
+        """The metric to rank trials by. Unlike ``val_loss`` it holds no penalties, which are themselves
+        tuned."""
         return self._known()[1].objective
 
     @property
@@ -140,22 +153,24 @@ class Supervised(HyperModel, abc.ABC):
         """Reads shapes and task from the data, and checks it.
 
         Args:
-            x: Inputs of shape ``(n, ...)`` as an array or a data frame; or a ``tf.data.Dataset`` or ``PyDataset`` that ends and
-                yields batches ``(inputs, targets)``; it is read once.
+            x: Inputs of shape ``(n, ...)`` as an array or a data frame; or a ``tf.data.Dataset`` or
+                ``PyDataset`` that ends and yields batches ``(inputs, targets)``; it is read once.
             y: Targets of shape ``(n,)`` or ``(n, k)``.
             validation_data: ``(x, y)``, ``(x, y, weights)`` or a data set.
 
         Raises:
-            kt_suite.errors.InputError: The data cannot be used: text, NaN or infinity (the message names the columns), lengths that
-                differ, classes that are not 0, 1, ..., ``k - 1``, validation data of another shape, or a contradiction to
-                what was given.
+            kt_suite.errors.InputError: The data cannot be used: text, NaN or infinity (the message names the
+                columns), lengths that differ, classes that are not 0, 1, ..., ``k - 1``, validation data of
+                another shape, or a contradiction to what was given.
         """
         facts = read_data(x, y)
         labels = facts.labels
         if validation_data is not None:
             labels = np.concatenate([labels, _read_validation(validation_data, facts)])
         if self._given_shape not in (None, facts.input_shape):
-            raise InputError(rule("x", f"hold inputs of the given input_shape {self._given_shape}", facts.input_shape))
+            raise InputError(
+                rule("x", f"hold inputs of the given input_shape {self._given_shape}", facts.input_shape)
+            )
         self.check_input_shape(facts.input_shape)
         target = infer_target(labels, task=self._task, num_outputs=self._num_outputs)
         self._shape, self._target, self._is_batched = facts.input_shape, target, facts.is_batched
@@ -163,7 +178,8 @@ class Supervised(HyperModel, abc.ABC):
             self._limit_batch_size(len(facts.labels))
 
     def check_activation(self) -> None:
-        """Raises :class:`~kt_suite.errors.InputError` where a choice of ``activation`` is unknown to Keras."""
+        """Raises :class:`~kt_suite.errors.InputError` where a choice of ``activation`` is unknown to
+        Keras."""
         for name in self.ranges["activation"].choices or []:
             try:
                 keras.activations.get(name)
@@ -172,8 +188,6 @@ class Supervised(HyperModel, abc.ABC):
 
     def check_input_shape(self, shape: tuple[int, ...]) -> None:
         """Raises :class:`~kt_suite.errors.InputError` where the network cannot take inputs of ``shape``."""
-
-    # The network -----------------------------------------------------------------------------------------------------------
 
     def build(self, hp: Any) -> Any:
         """Builds and compiles the network for the values of ``hp``.
@@ -201,7 +215,8 @@ class Supervised(HyperModel, abc.ABC):
     def block(self, hp: Any, x: Any, index: int) -> Any:
         """Returns the output of block ``index``, from 0.
 
-        Called inside a scope of ``hp`` that is active where the network has that many blocks. The first is always there.
+        Called inside a scope of ``hp`` that is active where the network has that many blocks. The first is
+        always there.
         """
 
     def head(self, hp: Any, x: Any) -> Any:
@@ -225,7 +240,11 @@ class Supervised(HyperModel, abc.ABC):
             return keras.optimizers.SGD(sgd_learning_rate, momentum=momentum, nesterov=True)
         if kind == "rmsprop":
             return keras.optimizers.RMSprop(learning_rate)
-        raise InputError(rule("optimizer", f"be one of {', '.join(_OPTIMIZERS)}", kind, "Override optimizer(hp) for others."))
+        raise InputError(
+            rule(
+                "optimizer", f"be one of {', '.join(_OPTIMIZERS)}", kind, "Override optimizer(hp) for others."
+            )
+        )
 
     def schedule(self, hp: Any) -> LearningRateSchedule | None:
         """Returns the callback that moves the learning rate, for :meth:`fit`; ``None`` for a constant one."""
@@ -234,21 +253,29 @@ class Supervised(HyperModel, abc.ABC):
         with hp.conditional_scope("schedule", ["warmup_cosine"]):
             warmup = self.tune(hp, "warmup_share")
         if kind not in _SCHEDULES:
-            raise InputError(rule("schedule", f"be one of {', '.join(_SCHEDULES)}", kind, "Override schedule(hp) for others."))
+            raise InputError(
+                rule(
+                    "schedule",
+                    f"be one of {', '.join(_SCHEDULES)}",
+                    kind,
+                    "Override schedule(hp) for others.",
+                )
+            )
         peak = self.optimizer(hp).get_config()["learning_rate"]
-        if kind == "constant" or not isinstance(peak, float):  # an overridden optimizer may bring its own schedule
+        if kind == "constant" or not isinstance(
+            peak, float
+        ):  # an overridden optimizer may bring its own schedule
             return None
         return LearningRateSchedule(peak, warmup if kind == "warmup_cosine" else 0.0)
 
     def tune(self, hp: Any, name: str, index: int | None = None) -> Any:
-        """Returns the value of the hyperparameter ``name`` (``{name}_{index}`` with an index), declaring it where it is new.
+        """Returns the value of the hyperparameter ``name`` (``{name}_{index}`` with an index), declaring it
+        where it is new.
 
         Inside an inactive scope of ``hp`` it is ``None``.
         """
         full_name = name if index is None else f"{name}_{index}"
         return self.ranges[name].declare(self._with_fixed(hp), full_name)
-
-    # Training ----------------------------------------------------------------------------------------------------------
 
     def fit_options(self, hp: Any) -> dict[str, Any]:
         """Returns the tuned ``batch_size``, unless the data comes in batches."""
@@ -280,24 +307,29 @@ class Supervised(HyperModel, abc.ABC):
             set_moments(model, scale, mean, variance)
             set_moments(model, layers[TARGET_SLOPE], np.zeros_like(mean), variance)
 
+    def callbacks(self, hp: Any) -> list[Any]:
+        """Returns the callbacks that are part of the training recipe; they run before those given to
+        ``fit``."""
+        schedule = self.schedule(hp)
+        return [] if schedule is None else [schedule]
+
     def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Adapts the scales, adds the learning-rate schedule to the callbacks, and trains ``model``."""
+        """Adapts the scales to the training part of the data, and trains ``model`` with :meth:`callbacks`."""
         options = {**self.fit_options(hp), **kwargs}
-        x = args[0] if args else options.get("x")
-        y = args[1] if len(args) > 1 else options.get("y")
+        x: Any = args[0] if args else options.get("x")
+        y: Any = args[1] if len(args) > 1 else options.get("y")
         if is_dataset(x):
             options.pop("batch_size", None)
         elif share := options.get("validation_split"):
-            num_training = int(len(x) * (1 - share))  # Keras validates on the last rows
-            x, y = x[:num_training], None if y is None else y[:num_training]
+            rows = slice(int(len(x) * (1 - share)))  # Keras validates on the last rows
+            x, y = x[rows], None if y is None else y[rows]
         self.adapt(model, x, y)
-        if schedule := self.schedule(hp):
-            callbacks = options.get("callbacks") or []
-            given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-            options["callbacks"] = [schedule, *given]
+        given = options.get("callbacks") or []
+        options["callbacks"] = [
+            *self.callbacks(hp),
+            *(given if isinstance(given, (list, tuple)) else [given]),
+        ]
         return model.fit(*args, **options)
-
-    # -----------------------------------------------------------------------------------------------------------------------
 
     def _assemble(self, hp: Any) -> Any:
         shape, target = self._known()
@@ -335,7 +367,14 @@ class Supervised(HyperModel, abc.ABC):
         if self._shape is None or self._target is None:
             given = {"input_shape": self._shape, "num_outputs": self._num_outputs, "task": self._task}
             remedy = "Give them to the constructor, or let bind(x, y) read them from the data."
-            raise InputError(rule(type(self).__name__, "know input_shape, num_outputs and task before it is built", given, remedy))
+            raise InputError(
+                rule(
+                    type(self).__name__,
+                    "know input_shape, num_outputs and task before it is built",
+                    given,
+                    remedy,
+                )
+            )
         return self._shape, self._target
 
     def _check_given_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -344,13 +383,19 @@ class Supervised(HyperModel, abc.ABC):
         except TypeError:
             sizes = ()
         if not sizes or any(size < 1 for size in sizes):
-            raise InputError(rule("input_shape", "be a tuple of sizes >= 1 without the batch axis", shape, "Such as (64,)."))
+            raise InputError(
+                rule(
+                    "input_shape", "be a tuple of sizes >= 1 without the batch axis", shape, "Such as (64,)."
+                )
+            )
         self.check_input_shape(sizes)
         return sizes
 
     def _limit_batch_size(self, num_rows: int) -> None:
         high = min(128, max(8, 1 << (num_rows // 4).bit_length() - 1))
-        self.ranges["batch_size"] = dataclasses.replace(self.ranges["batch_size"], given=(max(8, high // 4), high))
+        self.ranges["batch_size"] = dataclasses.replace(
+            self.ranges["batch_size"], given=(max(8, high // 4), high)
+        )
 
 
 def _read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
@@ -366,10 +411,14 @@ def _read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
         must = f"hold inputs of the training data's shape {training.input_shape}"
         raise InputError(rule("validation x", must, facts.input_shape))
     if facts.labels.shape[1:] != training.labels.shape[1:]:
-        must = f"have the shape of the training targets, (n, {', '.join(map(str, training.labels.shape[1:]))})"
+        must = (
+            f"have the shape of the training targets, (n, {', '.join(map(str, training.labels.shape[1:]))})"
+        )
         raise InputError(rule("validation y", must, facts.labels.shape))
     labels = facts.labels.astype(training.labels.dtype)
     if not np.array_equal(labels, facts.labels):
         kind = facts.labels.dtype.name
-        raise InputError(rule("validation y", f"hold {training.labels.dtype.name} as the training targets do", kind))
+        raise InputError(
+            rule("validation y", f"hold {training.labels.dtype.name} as the training targets do", kind)
+        )
     return labels

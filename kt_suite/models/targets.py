@@ -39,7 +39,11 @@ class Target:
         if self.task == "regression":
             return keras.losses.MeanSquaredError()
         if self.task == "multiclass":
-            return keras.losses.CategoricalCrossentropy() if self.one_hot else keras.losses.SparseCategoricalCrossentropy()
+            return (
+                keras.losses.CategoricalCrossentropy()
+                if self.one_hot
+                else keras.losses.SparseCategoricalCrossentropy()
+            )
         return keras.losses.BinaryCrossentropy()
 
     def metrics(self) -> list[Any]:
@@ -47,21 +51,26 @@ class Target:
         if self.task == "regression":
             return [keras.metrics.RootMeanSquaredError(), keras.metrics.MeanAbsoluteError()]
         if self.task == "multiclass":
-            kind = keras.metrics.CategoricalAccuracy if self.one_hot else keras.metrics.SparseCategoricalAccuracy
+            kind = (
+                keras.metrics.CategoricalAccuracy if self.one_hot else keras.metrics.SparseCategoricalAccuracy
+            )
             return [kind(name="accuracy")]
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
 
     def output(self, x: Any) -> Any:
         """Returns the output for the features ``x`` of shape ``(batch, d)``: ``(batch, num_outputs)``.
 
-        Probabilities for classes. For regression the last layer learns standardised targets, whatever their units:
-        ``target_scale``, whose mean and variance are weights, turns ``z`` into the prediction ``m + s z``, and the gradient is taken
-        as if it were ``z / s``. Then the gradient of the squared error is ``2 (z - (y - m) / s)``, so that the same learning rates and
-        penalties suit targets in grams and in tons, while predictions, loss and metrics stay in units of ``y``.
+        Probabilities for classes. For regression the last layer learns standardised targets, whatever their
+        units: ``target_scale``, whose mean and variance are weights, turns ``z`` into the prediction ``m + s
+        z``, and the gradient is taken as if it were ``z / s``. Then the gradient of the squared error is ``2
+        (z - (y - m) / s)``, so that the same learning rates and penalties suit targets in grams and in tons,
+        while predictions, loss and metrics stay in units of ``y``.
         """
         if self.task != "regression":
             activation = "softmax" if self.task == "multiclass" else "sigmoid"
-            return keras.layers.Dense(self.num_outputs, activation=activation, dtype="float32", name="output")(x)
+            return keras.layers.Dense(
+                self.num_outputs, activation=activation, dtype="float32", name="output"
+            )(x)
         z = keras.layers.Dense(self.num_outputs, dtype="float32", name="output")(x)
         scaled = keras.layers.Normalization(invert=True, dtype="float32", name=TARGET_SCALE)(z)
         slope = keras.layers.Normalization(dtype="float32", name=TARGET_SLOPE)(z)
@@ -76,13 +85,20 @@ def known_target(task: str | None, num_outputs: int | None, one_hot: bool) -> Ta
     """
     if task is not None and task not in TASKS:
         raise InputError(rule("task", f"be one of {', '.join(TASKS)}", task))
-    if num_outputs is not None and (isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1):
+    if num_outputs is not None and (type(num_outputs) is not int or num_outputs < 1):
         raise InputError(rule("num_outputs", "be a whole number >= 1", num_outputs))
     if one_hot and task not in (None, "multiclass"):
         raise InputError(rule("one_hot", "be False unless task is 'multiclass'", one_hot))
     if task == "binary":
         if num_outputs not in (None, 1):
-            raise InputError(rule("num_outputs", "be 1 for a binary target", num_outputs, "Use task='multiclass' for two classes."))
+            raise InputError(
+                rule(
+                    "num_outputs",
+                    "be 1 for a binary target",
+                    num_outputs,
+                    "Use task='multiclass' for two classes.",
+                )
+            )
         return Target("binary", 1)
     if task is None or num_outputs is None:
         return None
@@ -122,11 +138,21 @@ def infer_target(labels: np.ndarray, *, task: str | None = None, num_outputs: in
             shape = "(n,)" if is_flat else "(n, k), one column for each label"
             raise InputError(rule("y", f"have shape {shape} for task={task!r}", labels.shape))
         if not _is_zero_one(labels):
-            remedy = "Compare it with the positive class, such as y = (y == y.max()).astype(int)." if is_flat else ""
+            remedy = (
+                "Compare it with the positive class, such as y = (y == y.max()).astype(int)."
+                if is_flat
+                else ""
+            )
             raise InputError(rule("y", f"hold only 0 and 1 for task={task!r}", _sample(labels), remedy))
         target = Target(task, 1 if is_flat else labels.shape[1])
     if num_outputs not in (None, target.num_outputs):
-        raise InputError(rule("num_outputs", f"be {target.num_outputs} for y of shape {labels.shape} and task={task!r}", num_outputs))
+        raise InputError(
+            rule(
+                "num_outputs",
+                f"be {target.num_outputs} for y of shape {labels.shape} and task={task!r}",
+                num_outputs,
+            )
+        )
     return target
 
 
@@ -145,7 +171,9 @@ def _multiclass(labels: np.ndarray, num_outputs: int | None) -> Target:
         sums = labels.sum(axis=1, dtype=np.float64)
         if labels.min() < 0 or np.abs(sums - 1).max() > 1e-3:
             must = "hold in each row one 1, or probabilities that sum to 1, for task='multiclass'"
-            raise InputError(rule("y", must, f"sums {_sample(sums)}", "Use task='multilabel' for independent labels."))
+            raise InputError(
+                rule("y", must, f"sums {_sample(sums)}", "Use task='multilabel' for independent labels.")
+            )
         return Target("multiclass", labels.shape[1], one_hot=True)
     classes = np.unique(labels)
     fix = "Renumber them: classes, y = np.unique(y, return_inverse=True)"
@@ -155,10 +183,14 @@ def _multiclass(labels: np.ndarray, num_outputs: int | None) -> Target:
     num_classes = int(classes[-1]) + 1
     if num_outputs is not None:
         if num_classes > num_outputs:
-            raise InputError(rule("y", f"hold classes below num_outputs, {num_outputs}", num_classes - 1, fix))
+            raise InputError(
+                rule("y", f"hold classes below num_outputs, {num_outputs}", num_classes - 1, fix)
+            )
         return Target("multiclass", num_outputs)
     if len(classes) < 2:
-        raise InputError(rule("y", "hold at least two classes", _sample(labels), "Give num_outputs if others may come."))
+        raise InputError(
+            rule("y", "hold at least two classes", _sample(labels), "Give num_outputs if others may come.")
+        )
     if len(classes) < num_classes:
         must = f"hold every class from 0 to {num_classes - 1}"
         remedy = f"{fix[:-1]} Or give num_outputs={num_classes} if classes are missing in this data only."
@@ -174,4 +206,6 @@ def _is_zero_one(labels: np.ndarray) -> bool:
 def _sample(labels: np.ndarray) -> str:
     """Names up to five of the values, for errors."""
     values = np.unique(labels)
-    return ", ".join(f"{value:g}" for value in values[:5].astype(float)) + (", ..." if len(values) > 5 else "")
+    return ", ".join(f"{value:g}" for value in values[:5].astype(float)) + (
+        ", ..." if len(values) > 5 else ""
+    )

@@ -56,6 +56,11 @@ class Books:
         if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
             trial.record.score = None
 
+    def requeue_lost(self, trial: Trial) -> None:
+        """Has a trial whose worker died start again; it does not count among its failures."""
+        self.oracle.ongoing_trials = {slot: one for slot, one in self.oracle.ongoing_trials.items() if one is not trial}
+        self.oracle._retry_queue.append(trial.trial_id)
+
     def requeue(self) -> None:
         """Has trials that an earlier search of this process left under way start again."""
         requeue_ongoing(self.oracle)
@@ -101,3 +106,33 @@ def requeue_ongoing(oracle: Any) -> None:
     ongoing = [trial.trial_id for trial in oracle.ongoing_trials.values()]
     oracle._retry_queue += [trial_id for trial_id in ongoing if trial_id not in oracle._retry_queue]
     oracle.ongoing_trials = {}
+
+
+class OracleView:
+    """What a trial may ask of its oracle where it trains in another process.
+
+    Args:
+        oracle: The oracle.
+    """
+
+    def __init__(self, oracle: Any) -> None:
+        self.objective = oracle.objective
+        self.hyperparameters = HyperParameters.of(oracle.hyperparameters)
+        self.trials: dict[str, Trial] = {}
+
+    def get_space(self) -> HyperParameters:
+        """Returns a copy of the space."""
+        return self.hyperparameters.copy()
+
+    def get_trial(self, trial_id: str) -> Trial:
+        """Returns the trial that is being trained."""
+        return self.trials[trial_id]
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Trial:
+        """Takes metrics from a ``run_trial`` that reports them itself."""
+        trial = self.trials[trial_id]
+        for name, value in metrics.items():
+            if name == self.objective.name and not trial.metrics.exists(name):
+                trial.metrics.register(name, direction=self.objective.direction)
+            trial.metrics.update(name, value, step=step)
+        return trial

@@ -49,23 +49,13 @@ def test_packages_are_those_of_the_tree(metadata: configparser.ConfigParser) -> 
         path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for package in SHIPPED
         for path in (ROOT / package).rglob("__init__.py")
-        if "templates" not in path.parts
     }
     assert sorted(words(metadata["options"]["packages"])) == sorted(found)
 
 
 def test_every_folder_with_code_is_a_package() -> None:
-    folders = {
-        path.parent
-        for package in SHIPPED
-        for path in (ROOT / package).rglob("*.py")
-        if "templates" not in path.parts
-    }
-    assert [
-        folder.relative_to(ROOT).as_posix()
-        for folder in sorted(folders)
-        if not (folder / "__init__.py").exists()
-    ] == []
+    folders = {path.parent for package in SHIPPED for path in (ROOT / package).rglob("*.py")}
+    assert {str(folder) for folder in folders if not (folder / "__init__.py").exists()} == set()
 
 
 def test_everything_that_is_no_code_is_declared_as_data(metadata: configparser.ConfigParser) -> None:
@@ -74,9 +64,7 @@ def test_everything_that_is_no_code_is_declared_as_data(metadata: configparser.C
         path
         for package in SHIPPED
         for path in (ROOT / package).rglob("*")
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and (path.suffix != ".py" or "templates" in path.parts)
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"
     ]
     declared = {
         path

@@ -11,10 +11,10 @@ MAX_FUNCTION_LINES = 50
 
 
 def num_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Returns the lines of a function without those of its docstring."""
+    """Returns the lines of a function's body without its docstring: a long list of arguments reads easily."""
     first = function.body[0]
-    docstring = first.end_lineno - first.lineno + 1 if ast.get_docstring(function) is not None else 0
-    return function.end_lineno - function.lineno + 1 - docstring
+    start = first.end_lineno + 1 if ast.get_docstring(function) is not None else first.lineno
+    return function.end_lineno - start + 1
 
 
 def test_files_stay_short() -> None:

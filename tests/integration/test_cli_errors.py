@@ -233,10 +233,10 @@ def test_a_model_derived_from_a_ready_one_wants_its_layout_and_gets_its_argument
             pass
         """,
     )
-    pictures = ModelReference.parse("derived.py:Pictures").load({"dropout": 0.0}, "binary")
+    pictures = ModelReference.parse("derived.py:Pictures").load({"dropout": 0.0}, "binary", "")
     assert layout_of(pictures) == "images"
     assert pictures.fixed == {"dropout": 0.0}
-    assert layout_of(ModelReference.parse("derived.py:Rows").load({}, "binary")) == "rows"
+    assert layout_of(ModelReference.parse("derived.py:Rows").load({}, "binary", "")) == "rows"
     assert layout_of(len) is None
 
 

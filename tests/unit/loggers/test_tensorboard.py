@@ -244,6 +244,39 @@ def test_texts_show_names_and_values_as_they_are(tmp_path: Path) -> None:
         assert not any(line.startswith(("heading", "# no")) for line in text.splitlines())
 
 
+def test_the_summary_shows_facts_and_no_bookkeeping(tmp_path: Path) -> None:
+    facts = {
+        "oracle": "GridSearchOracle",
+        "versions": {"keras": 3, "numpy": 2},
+        "notes": ["a", "b"],
+        "process": 4711,
+    }
+    play(TensorBoardLogger(tmp_path), make_info(facts=facts), [make_trial(0)])
+    log = read_search(tmp_path, make_info())["_search"]
+    ((_, summary),) = log.texts["search/summary"]
+    assert "| oracle | GridSearchOracle |" in summary
+    assert "| versions | keras 3, numpy 2 |" in summary
+    assert "| notes | a; b |" in summary
+    assert "4711" not in summary
+    assert "| learning\\_rate | 0.0001 to 0.1, log |  |" in summary
+    assert "| momentum | 0.0 to 0.9 | optimizer = sgd |" in summary
+    ((step, result),) = log.texts["search/result"]
+    assert step == 1
+    assert "| best trial | 0000 |" in result
+
+
+def test_an_interrupted_trial_is_no_failure(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path)
+    logger.on_search_begin(make_info())
+    trial = make_trial(0, status=TrialStatus.IDLE, score=None, message="Not finished: interrupted.")
+    play_trial(logger, trial, make_reports(trial)[:1], will_retry=True)
+    logger.on_search_end("interrupted")
+    log = read_search(tmp_path, make_info())
+    assert [end.status for end in log["trial_0000"].ends] == [api_pb2.STATUS_UNKNOWN]
+    assert log["trial_0000"].texts == {}
+    assert "search/failed" not in log["_search"].scalars
+
+
 def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path)
     logger.on_search_begin(make_info())

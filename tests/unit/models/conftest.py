@@ -33,8 +33,8 @@ def space_of():
         hp = oracle.get_space()
         waiting, tried = [[]], []
         while waiting:
-            for condition in waiting.pop():
-                hp.values[condition.name] = condition.values[0]
+            hp.values.update({condition.name: condition.values[0] for condition in waiting.pop()})
+            hp.ensure_active_values()
             hypermodel.build(hp)
             oracle.update_space(hp)
             new = [scope for scope in hp.inactive_scopes if scope not in tried]

@@ -36,7 +36,11 @@ def test_frames_of_several_kinds_are_read():
 @pytest.mark.parametrize("kind", ["dataset", "py_dataset"])
 def test_data_sets_are_read_over_all_batches(kind):
     x, y = np.zeros((5, 2)), np.arange(5)
-    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(2) if kind == "dataset" else Batches((x[:3], y[:3]), (x[3:], y[3:]))
+    data = (
+        tf.data.Dataset.from_tensor_slices((x, y)).batch(2)
+        if kind == "dataset"
+        else Batches((x[:3], y[:3]), (x[3:], y[3:]))
+    )
     facts = read_data(data, None)
     assert (facts.input_shape, facts.labels.tolist(), facts.is_batched) == ((2,), [0, 1, 2, 3, 4], True)
 
@@ -50,14 +54,16 @@ def test_chunks_of_an_array_cover_it_once(monkeypatch):
 
 def test_not_a_number_names_the_columns_and_the_remedy():
     x = pd.DataFrame({"age": [1.0, np.nan], "bmi": [1.0, 2.0], "bp": [np.inf, 2.0]})
-    with pytest.raises(InputError, match=r"x must be finite, but got 'NaN in 2 rows from row 0 on, columns age, bp'.*fillna"):
+    with pytest.raises(
+        InputError, match=r"x must be finite, but got 'NaN in 2 rows from row 0 on, columns age, bp'.*fillna"
+    ):
         read_data(x, np.zeros(2))
 
 
 def test_not_a_number_in_an_array_names_column_numbers():
     x = np.zeros((3, 30))
     x[1, 4:] = np.inf
-    with pytest.raises(InputError, match="infinity in 1 rows from row 1 on, columns 4, 5, .*13 and 16 more"):
+    with pytest.raises(InputError, match=r"infinity in 1 rows from row 1 on, columns 4, 5, .*13 and 16 more"):
         read_data(x, np.zeros(3))
 
 
@@ -84,9 +90,17 @@ BAD = {
     "dict": ({"b": X, "a": X}, Y, r"a dict with keys \['a', 'b'\]"),
     "list": (X.tolist(), Y, "numpy.asarray"),
     "text": (np.full((4, 2), "a"), Y, "get_dummies"),
-    "text in columns": (pd.DataFrame({"a": [1, 2], "city": ["x", "y"]}), np.zeros(2), "columns city.*get_dummies"),
+    "text in columns": (
+        pd.DataFrame({"a": [1, 2], "city": ["x", "y"]}),
+        np.zeros(2),
+        "columns city.*get_dummies",
+    ),
     "names of classes": (X, np.array(["a", "b", "a", "b"]), "return_inverse"),
-    "names of classes in a series": (X, pd.Series(["a", "b", "a", "b"], name="kind"), "columns kind.*return_inverse"),
+    "names of classes in a series": (
+        X,
+        pd.Series(["a", "b", "a", "b"], name="kind"),
+        "columns kind.*return_inverse",
+    ),
     "sparse": (scipy.sparse.eye(4), Y, "toarray"),
     "targets twice": (tf.data.Dataset.from_tensor_slices((X, Y)).batch(2), Y, "left out"),
     "no targets in a data set": (tf.data.Dataset.from_tensor_slices(X).batch(2), None, "yield"),

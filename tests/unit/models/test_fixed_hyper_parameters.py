@@ -88,7 +88,9 @@ def test_names_are_local_to_the_scope_the_model_is_built_in():
     assert names(raw) == ["outer/inner/a"]
 
 
-@pytest.mark.parametrize(("kind", "arguments", "value"), [("Int", (1, 3), 1.5), ("Float", (0.0, 1.0), "x"), ("Boolean", (), 1)])
+@pytest.mark.parametrize(
+    ("kind", "arguments", "value"), [("Int", (1, 3), 1.5), ("Float", (0.0, 1.0), "x"), ("Boolean", (), 1)]
+)
 def test_fixed_value_of_the_wrong_kind_is_refused(kind, arguments, value):
     with pytest.raises(InputError, match=r"fixed\['a'\]"):
         getattr(wrapped(a=value), kind)("a", *arguments)

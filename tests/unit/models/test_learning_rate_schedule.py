@@ -52,11 +52,11 @@ def test_later_epochs_enter_the_schedule_where_they_belong(rates):
     assert rest == pytest.approx(whole[4:])
 
 
-def test_data_of_unknown_length_has_one_rate_in_the_first_epoch(rates):
-    data = tf.data.Dataset.from_tensor_slices((np.zeros((4, 1)), np.zeros(4))).filter(lambda x, y: True).batch(2).repeat(1)
+def test_data_of_unknown_length_has_one_rate_an_epoch(rates):
+    data = (
+        tf.data.Dataset.from_tensor_slices((np.zeros((4, 1)), np.zeros(4))).batch(2).filter(lambda x, y: True)
+    )
     schedule = LearningRateSchedule(1.0)
     with pytest.warns(UserWarning, match="ran out of data"):
         seen, _ = rates(schedule, data, epochs=2)
-    expected = [schedule.learning_rate(epochs / 2) for epochs in (0.5, 0.5, 1.25, 1.75)]
-    assert seen[:2] == pytest.approx(expected[:2])
-    assert seen[-2:] == pytest.approx(expected[2:])
+    assert sorted(set(seen)) == pytest.approx(sorted(schedule.learning_rate(share) for share in (0.25, 0.75)))

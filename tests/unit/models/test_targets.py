@@ -75,7 +75,15 @@ def test_known_target_needs_what_the_task_needs():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("clustering", 2, False), ("multiclass", 1, False), ("binary", 2, False), ("binary", 1, True), (None, 0, False), (None, 2.0, False)]
+    "arguments",
+    [
+        ("clustering", 2, False),
+        ("multiclass", 1, False),
+        ("binary", 2, False),
+        ("binary", 1, True),
+        (None, 0, False),
+        (None, 2.0, False),
+    ],
 )
 def test_contradicting_arguments_are_refused(arguments):
     with pytest.raises(InputError):

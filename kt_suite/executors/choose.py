@@ -1,0 +1,39 @@
+"""Executors by name."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from kt_suite.errors import InputError, rule
+from kt_suite.executors.base import Executor
+from kt_suite.executors.inline import InlineExecutor
+
+NAMES = ("auto", "inline", "processes")
+
+
+def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | None) -> Executor:
+    """Returns the executor that a name stands for; an executor stays itself.
+
+    Args:
+        executor: A name, or an executor.
+        workers: Number of workers, where there are several.
+        trial_timeout: Seconds that an attempt may take, where it can be ended from outside.
+
+    Raises:
+        InputError: An unknown name, or an option that the executor does not have.
+    """
+    if executor not in NAMES and not isinstance(executor, Executor):
+        near = difflib.get_close_matches(str(executor), NAMES, n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else ""
+        raise InputError(rule("executor", f"be an Executor, or one of {list(NAMES)}", executor, remedy))
+    if isinstance(executor, Executor):
+        return executor
+    if executor == "processes":
+        from kt_suite.executors.processes import ProcessExecutor
+
+        return ProcessExecutor(workers, trial_timeout=trial_timeout)
+    for name, value in (("workers", workers), ("trial_timeout", trial_timeout)):
+        if value is not None:
+            raise InputError(rule(name, "be None with one trial after the other in this process", value, 'Use executor="processes".'))
+    return InlineExecutor()
