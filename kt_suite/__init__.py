@@ -1,6 +1,7 @@
 """kt_suite: a Keras-native tuning framework on TensorFlow and KerasTuner.
 
-A script written for KerasTuner runs when its import becomes ``import kt_suite as kt``. Names are fetched when first asked
+A script written for KerasTuner runs when its import becomes ``import kt_suite as kt``. Names are fetched when first
+asked
 for, so that importing the package takes no time: TensorFlow is loaded with the first tuner or hypermodel.
 """
 
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from kt_suite._version import __version__
 
 if TYPE_CHECKING:
-    from keras_tuner import SklearnTuner, synchronized
+    from keras_tuner import SklearnTuner
 
     from kt_suite import applications, engine, errors, models, oracles, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
     from kt_suite.objective import Objective
     from kt_suite.oracles import Oracle
+    from kt_suite.oracles.synchronized import synchronized
     from kt_suite.tuner import Tuner
     from kt_suite.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch
 
@@ -27,7 +29,7 @@ _HOMES = {
     "HyperParameters": "kt_suite.hyperparameters",
     "Objective": "kt_suite.objective",
     "Oracle": "kt_suite.oracles",
-    "synchronized": "keras_tuner",
+    "synchronized": "kt_suite.oracles.synchronized",
     "Tuner": "kt_suite.tuner",
     "RandomSearch": "kt_suite.tuners",
     "GridSearch": "kt_suite.tuners",

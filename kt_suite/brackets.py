@@ -1,8 +1,8 @@
 """Rung arithmetic: how many configurations get how many epochs, and which of them go on.
 
 Pure functions and values: no oracle, no randomness, no clock. Schedules are those of Li et al., "Hyperband: A
-novel bandit-based approach to hyperparameter optimization", JMLR 18, 2018, and Li et al., "A system for massively
-parallel hyperparameter tuning", MLSys 2020 (ASHA).
+novel bandit-based approach to hyperparameter optimization", JMLR 18, 2018, and Li et al., "A system for
+massively parallel hyperparameter tuning", MLSys 2020 (ASHA).
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def budgets(max_epochs: int, factor: float, min_epochs: int = 1) -> list[int]:
         min_epochs: Epochs that the smallest budget has at least.
 
     Raises:
-        InputError: ``factor`` below 2, epochs that are not whole and positive, or a minimum above the maximum.
+        InputError: ``factor`` below 2, epochs that are not whole and positive, or a minimum above the
+            maximum.
     """
     check_factor(factor)
     check_epochs("max_epochs", max_epochs)
@@ -82,7 +83,7 @@ def budgets(max_epochs: int, factor: float, min_epochs: int = 1) -> list[int]:
 
 
 def hyperband(max_epochs: int, factor: float = 3, min_epochs: int = 1) -> list[Bracket]:
-    """Returns the brackets of one Hyperband iteration (algorithm 1), that with the smallest first budget first.
+    """Returns the brackets of one Hyperband iteration (algorithm 1), the one with the smallest budget first.
 
     Args:
         max_epochs: Epochs of a full training.
@@ -159,14 +160,15 @@ class Entry:
 class Standing:
     """Who stands where on the rungs of a bracket, and who may go on.
 
-    A configuration that fails is replaced: on the lowest rung by a new one, above by the best of those that stayed
-    behind. So as many reach the full budget as if none had failed, as long as there are enough of them. A pruned one
-    keeps its place on its rung, and never leaves it.
+    A configuration that fails is replaced: on the lowest rung by a new one, above by the best of those that
+    stayed behind. So as many reach the full budget as if none had failed, as long as there are enough of
+    them. A pruned one keeps its place on its rung, and never leaves it.
 
-    Synchronous halving promotes a configuration as soon as it is certain to be among the best of its full rung: the
-    same ones that waiting for the last would promote, only earlier. Asynchronous halving (ASHA) promotes whoever is
-    among the best ``1/factor`` of those that have finished the rung so far. Once nothing more can come to a rung, both
-    fill the next one to its planned size, so that a space with few points is searched to the full budget too.
+    Synchronous halving promotes a configuration as soon as it is certain to be among the best of its full
+    rung: the same ones that waiting for the last would promote, only earlier. Asynchronous halving (ASHA)
+    promotes whoever is among the best ``1/factor`` of those that have finished the rung so far. Once nothing
+    more can come to a rung, both fill the next one to its planned size, so that a space with few points is
+    searched to the full budget too.
 
     Args:
         bracket: The plan.

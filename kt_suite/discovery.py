@@ -57,7 +57,10 @@ def reconcile(stored: list[dict[str, Any]], today: HyperParameters) -> HyperPara
     for hp in HyperParameters.from_config({"space": stored, "values": {}}).space:
         current = next((one for one in today.space if one.name == hp.name and one.conditions == hp.conditions), None)
         if current is not None and describe(current) != describe(hp):
-            warnings.warn(f"Hyperparameter {hp.name!r} was {hp!r} when the search began; new trials use {current!r}.", stacklevel=4)
+            warnings.warn(
+                f"Hyperparameter {hp.name!r} was {hp!r} when the search began; new trials use {current!r}.",
+                stacklevel=4,
+            )
         merged.merge([current or hp])
     merged.merge([hp for hp in today.space if not merged._exists(hp.name, hp.conditions)])
     return merged

@@ -6,9 +6,16 @@ Every message reads ``{what} must {rule}, but got {value!r}. {remedy}``; :func:`
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = [  # noqa: F822 - the second half is served by __getattr__
+    "FailedTrialError",
+    "FatalError",
+    "FatalRuntimeError",
+    "FatalTypeError",
+    "FatalValueError",
     "InputError",
     "KTSuiteError",
     "MissingExtraError",
@@ -17,12 +24,8 @@ __all__ = [  # noqa: F822 - the second half is served by __getattr__
     "SearchFailedError",
     "StorageError",
     "WorkerError",
+    "near",
     "rule",
-    "FailedTrialError",
-    "FatalError",
-    "FatalRuntimeError",
-    "FatalTypeError",
-    "FatalValueError",
 ]
 
 _KERAS_TUNER_NAMES = frozenset(name for name in __all__ if name.startswith(("Fatal", "FailedTrial")))
@@ -73,6 +76,12 @@ class MissingExtraError(KTSuiteError, ImportError):
 def rule(what: str, must: str, value: object, remedy: str = "") -> str:
     """Returns the text of an error: ``{what} must {must}, but got {value!r}. {remedy}``."""
     return f"{what} must {must}, but got {value!r}. {remedy}".rstrip()
+
+
+def near(name: object, known: Iterable[str]) -> str:
+    """Returns a remedy that names what ``name`` may have meant; empty where nothing is near."""
+    matches = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"Did you mean {matches[0]!r}?" if matches else ""
 
 
 def __getattr__(name: str) -> Any:

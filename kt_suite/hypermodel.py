@@ -43,7 +43,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         statistics of the values (see :meth:`adapt`): with cross-validation they would leak from one fold to another.
 
         Args:
-            x: Training inputs as given to ``search``: arrays of shape ``(n, ...)``, a dict of them, or a ``tf.data.Dataset``.
+            x: Training inputs as given to ``search``: arrays of shape ``(n, ...)``, a dict of them, or a
+                ``tf.data.Dataset``.
             y: Targets of shape ``(n, ...)``; ``None`` where ``x`` yields both.
             validation_data: As given to ``search``.
 
@@ -52,7 +53,8 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         """
 
     def fit_options(self, hp: Any) -> dict[str, Any]:
-        """Returns the arguments of ``model.fit`` that are tuned, such as ``batch_size``, ``epochs`` or ``class_weight``.
+        """Returns the arguments of ``model.fit`` that are tuned, such as ``batch_size``, ``epochs`` or
+        ``class_weight``.
 
         An argument returned here must not be given to ``search`` as well. A schedule of budgets (Hyperband) decides
         ``epochs`` in place of this method.

@@ -122,7 +122,7 @@ class Choice(_Revived, kt_types.Choice):  # type: ignore[misc]
     ) -> None:
         kt_types.HyperParameter.__init__(self, name=name, default=default, conditions=conditions)
         what = f"The values of Choice {name!r}"
-        if isinstance(values, str) or not isinstance(values, Sequence) and not hasattr(values, "__iter__"):
+        if isinstance(values, str) or (not isinstance(values, Sequence) and not hasattr(values, "__iter__")):
             raise InputError(rule(what, "be a list", values))
         distinct: list[Any] = []
         for value in map(plain, values):
@@ -204,6 +204,7 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         super().__init__()
         self.used: dict[str, Any] = {}
         self._declared: dict[str, dict[str, Any]] = {}
+        self._asked: dict[str, list[Any]] = {}
 
     @classmethod
     def of(cls, hyperparameters: Any) -> HyperParameters:
@@ -221,12 +222,14 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         return hps
 
     def copy(self) -> HyperParameters:
-        """Returns a copy with a space and values of its own; what is asked of it counts as asked of the original too."""
+        """Returns a copy with a space and values of its own; what is asked of it counts as asked of the original
+        too.
+        """
         copied = type(self).from_config(self.get_config())
         copied.used = self.used
         return copied
 
-    def Choice(  # noqa: N802 - KerasTuner's name
+    def Choice(
         self,
         name: str,
         values: Sequence[Any],
@@ -263,13 +266,18 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
             self._conditions.pop()
 
     def _check_condition(self, condition: Parent) -> None:
-        parents = self._hps.get(condition.name)
+        # What the build asked for counts beside what overrides it: a parent may have been fixed from outside.
+        parents = [*self._hps.get(condition.name, []), *self._asked.get(condition.name, [])]
         if not parents:
             known = sorted(self._hps)
             raise InputError(rule("The parent of a conditional_scope", f"be one of {known}", condition.name))
         if not any(can_be(parent, value) for parent in parents for value in condition.values):
             raise InputError(
-                rule(f"parent_values of the scope on {condition.name!r}", f"be values of {parents[0]!r}", condition.values)
+                rule(
+                    f"parent_values of the scope on {condition.name!r}",
+                    f"be values of {parents[0]!r}",
+                    condition.values,
+                )
             )
 
     def _retrieve(self, hp: Any) -> Any:
@@ -277,6 +285,9 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
         if kind is not None and not isinstance(hp, kind):
             hp = kind.from_config(hp.get_config())
         self._warn_if_redeclared(hp)
+        self._asked.setdefault(hp.name, []).append(hp)
+        if self._exists(hp.name, hp.conditions) and self.is_active(hp):
+            self.values.setdefault(hp.name, hp.default)  # younger than the values: stored before the build knew it
         value = super()._retrieve(hp)
         if self.is_active(hp):
             self.used[hp.name] = value
@@ -319,5 +330,7 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
 def can_be(parent: Any, value: Any) -> bool:
     """Whether a hyperparameter can have a value."""
     if hasattr(parent, "min_value"):
-        return not isinstance(value, (bool, str)) and value is not None and parent.min_value <= value <= parent.max_value
+        return (
+            not isinstance(value, (bool, str)) and value is not None and parent.min_value <= value <= parent.max_value
+        )
     return any(same(known, value) for known in parent.values)

@@ -17,7 +17,8 @@ class Limits:
 
     Args:
         direction: ``"min"`` or ``"max"``.
-        time_budget: Wall-clock time of the whole search, earlier parts of a resumed one counted in: seconds, or a timedelta.
+        time_budget: Wall-clock time of the whole search, earlier parts of a resumed one counted in: seconds, or a
+            timedelta.
         patience: Trials that may end in a row without a new incumbent, at least 1.
         target: The score that is good enough.
 

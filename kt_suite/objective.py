@@ -6,9 +6,7 @@ here turn whatever a training returns into scored runs.
 
 from __future__ import annotations
 
-import difflib
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +15,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.src.engine import objective as kt_objective
 
-from kt_suite.errors import InputError, ObjectiveError, rule
+from kt_suite.errors import InputError, ObjectiveError, near, rule
 
 Objective = keras_tuner.Objective
 MultiObjective = kt_objective.MultiObjective
@@ -33,7 +31,7 @@ def create_objective(objective: Any) -> Any:
     try:
         made = kt_objective.create_objective(objective)
     except (ValueError, TypeError) as error:
-        remedy = f"Give kt_suite.Objective({objective!r}, direction=\"min\") or \"max\"."
+        remedy = f'Give kt_suite.Objective({objective!r}, direction="min") or "max".'
         raise InputError(rule("objective", "be a metric whose direction is known", objective, remedy)) from error
     for part in getattr(made, "objectives", [made]):
         if part.direction not in ("min", "max"):
@@ -62,8 +60,7 @@ def check_reported(objective: Any, metrics: Mapping[str, Any]) -> None:
     if not missing:
         return
     known = sorted(metrics)
-    near = difflib.get_close_matches(missing[0], known, n=1)
-    remedy = f"Did you mean {near[0]!r}?" if near else ""
+    remedy = near(missing[0], known)
     if missing[0].startswith("val_") and not any(name.startswith("val_") for name in known):
         remedy = "Pass validation_data= or validation_split= to search()."
     raise ObjectiveError(rule("The objective", f"be among the reported metrics {known}", missing[0], remedy))
@@ -97,7 +94,7 @@ def score_curve(objective: Any, curve: Sequence[Mapping[str, float]], which: str
     else:
         losses = [to_loss(score, objective.direction) for score in scores]
         epoch = min(range(len(losses)), key=lambda i: (math.isnan(losses[i]), losses[i]))
-    metrics = {name: float(value) for name, value in curve[epoch].items()}
+    metrics = scalars(curve[epoch])
     return Scored(scores[epoch], epoch, metrics, epochs=len(curve))
 
 
@@ -127,7 +124,7 @@ def score_result(objective: Any, result: Any, which: str = "best", source: str =
         return [score_curve(objective, curve, which)]
     if isinstance(result, Mapping) and result:
         check_reported(objective, result)
-        metrics = {name: float(value) for name, value in result.items()}
+        metrics = scalars(result)
         return [Scored(float(objective.get_value(metrics)), metrics=metrics)]
     remedy = "Did you forget to return the metrics?" if result is None else ""
     rules = "be a History, a float, a dict of metrics or a list of these"
@@ -140,4 +137,10 @@ def mean_metrics(metrics: Iterable[Mapping[str, float]]) -> dict[str, float]:
     for one in metrics:
         for name, value in one.items():
             gathered.setdefault(name, []).append(value)
-    return {name: statistics.fmean(values) for name, values in gathered.items()}
+    with np.errstate(invalid="ignore"):
+        return {name: float(np.mean(values)) for name, values in gathered.items()}
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the metrics that are single numbers, as floats; a score for each class, say, is left out."""
+    return {name: float(value) for name, value in metrics.items() if np.ndim(value) == 0}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kt_suite.errors import ProjectError, rule
-from kt_suite.storage import Storage
+from kt_suite.storage import Storage, is_draft
 
 # Settings under which scores can be compared and proposals go on; a resumed search must have the same.
 _FIXED = ("objective", "direction", "oracle", "score", "runs_per_trial")
@@ -20,7 +20,10 @@ _FIXED = ("objective", "direction", "oracle", "score", "runs_per_trial")
 
 def project_path(directory: Any, project_name: Any) -> Path:
     """Returns the directory of a project, by KerasTuner's defaults."""
-    return Path(directory or ".") / str(project_name or "untitled_project")
+    name = Path(str(project_name or "untitled_project"))
+    if name.is_absolute() or ".." in name.parts:
+        raise ProjectError(rule("project_name", "name a directory inside the directory", str(project_name)))
+    return Path(directory or ".") / name
 
 
 def find_project(path: Path, settings: Mapping[str, Any], *, overwrite: bool, seed: int | None) -> Storage | None:
@@ -45,9 +48,13 @@ def find_project(path: Path, settings: Mapping[str, Any], *, overwrite: bool, se
         # Nothing would be lost: a first attempt with a mistyped objective, say.
         storage.close()
         _remove(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not is_draft(one) for one in path.iterdir())):
         is_theirs = (path / "oracle.json").exists()
-        remedy = "It is KerasTuner's: give another project_name, or overwrite=True." if is_theirs else "Give another project_name."
+        remedy = (
+            "It is KerasTuner's: give another project_name, or overwrite=True."
+            if is_theirs
+            else "Give another project_name."
+        )
         raise ProjectError(rule("A project directory", "be empty or hold a search of kt_suite", str(path), remedy))
     return None
 
@@ -60,7 +67,12 @@ def create_project(path: Path, settings: Mapping[str, Any]) -> Storage:
 
 def _remove(path: Path) -> None:
     """Removes a project, but never a directory that no tuner wrote."""
-    if path.is_dir() and (Storage.exists(path) or (path / "oracle.json").is_file()):
+    if Storage.exists(path):
+        storage = Storage.open(path)
+        with storage.lock():
+            storage.close()
+            shutil.rmtree(path)
+    elif (path / "oracle.json").is_file():
         shutil.rmtree(path)
     elif not path.is_dir() or any(path.iterdir()):
         remedy = "Remove it yourself, or give another project_name or directory."

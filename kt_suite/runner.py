@@ -27,10 +27,10 @@ from kt_suite.executors.training import (
 )
 from kt_suite.hypermodel import fit_options, overrides_fit
 from kt_suite.objective import DefaultObjective, score_result, to_loss
-from kt_suite.oracles.base import trial_seed
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
+from kt_suite.seeds import trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
 
 _BUILD_CONFIG = "build_config.json"
@@ -41,7 +41,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     """The part of a tuner that trains. Its methods are KerasTuner's, and may be overridden as there.
 
     Attributes:
-        oracle, hypermodel, executions_per_trial, max_model_size, optimizer, loss, metrics, distribution_strategy: As in KerasTuner.
+        oracle, hypermodel, executions_per_trial, max_model_size, optimizer, loss, metrics, distribution_strategy: As
+            in KerasTuner.
         score: ``"best"`` or ``"last"``: the epoch of a run that counts.
         keep_checkpoints: Best trials whose weights stay on disk, or ``"all"``.
     """
@@ -64,7 +65,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     def _run_attempt(self, spec: TrialSpec) -> tuple[list[RunRecord], bool]:
         """Trains an attempt; returns its runs, and whether a decision cut it short."""
         trial = spec.trial
-        self._spec, self._monitors = spec, []
+        self._spec = spec
+        self._monitors: list[Any] = []
         self._best_run_loss, self._was_built = float("inf"), True
         if self._overrides("run_trial"):
             fresh_keras(trial.seed)
@@ -76,9 +78,13 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         monitors = self._monitors if len(self._monitors) == len(scored) else [None] * len(scored)
         runs = []
         for index, (one, monitor) in enumerate(zip(scored, monitors, strict=True)):
-            seed, first, seconds = (0, 0, None) if monitor is None else (monitor.seed, monitor.first_epoch, monitor.seconds)
-            epoch = one.epoch + first
-            runs.append(RunRecord(index, seed, one.score, epoch, one.metrics, repeat=index, seconds=seconds))
+            run = RunRecord(index, trial.seed, one.score, one.epoch, one.metrics, repeat=index)
+            if monitor is not None:
+                run.seed, run.seconds = monitor.seed, monitor.seconds
+                if monitor.best_epoch is not None and one.epochs:  # a History may lack epochs: validation_freq
+                    run.best_epoch, run.metrics = monitor.best_epoch, monitor.curve[monitor.best_epoch]
+                run.best_epoch = (run.best_epoch or 0) + monitor.first_epoch
+            runs.append(run)
         return runs, any(monitor.is_pruned for monitor in self._monitors)
 
     def _self_reported(self, trial: Trial) -> RunRecord:
@@ -113,7 +119,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         return results
 
     def _train_run(self, trial: Trial, run: int, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        monitor = self._monitor(trial, run)
+        monitor = self._monitor(trial, run, kwargs.get("validation_freq", 1) == 1)
         monitor.seed = trial_seed(trial.seed, run)
         self._monitors.append(monitor)
         fresh_keras(monitor.seed)
@@ -139,7 +145,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             model.build_from_config(config)
         load_state(model, path)
 
-    def _monitor(self, trial: Trial, run: int) -> Any:
+    def _monitor(self, trial: Trial, run: int, validates_each_epoch: bool) -> Any:
         objective = self.oracle.objective
         is_plain = not (overrides_fit(self.hypermodel) or self._overrides("run_trial"))
         return RunMonitor(
@@ -148,7 +154,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             self._report_of(trial),
             run=run,
             attempt=self._spec.attempt,
-            requires_objective=is_plain and not isinstance(objective, DefaultObjective),
+            requires_objective=is_plain and validates_each_epoch and not isinstance(objective, DefaultObjective),
             keeps_weights=self.keep_checkpoints != 0,
             should_stop=self._should_stop,
         )
@@ -176,13 +182,27 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             kwargs["initial_epoch"] = trial.initial_epoch
         return self.hypermodel.fit(hp, model, *args, **{**options, **kwargs})
 
+    def _override_compile_args(self, model: Any) -> None:
+        # KerasTuner's would read the optimizer and loss of a model that was not compiled, or is none.
+        if not isinstance(model, keras.Model) or not (self.optimizer or self.loss or self.metrics):
+            return
+        if model.compiled:
+            super()._override_compile_args(model)
+            return
+        optimizer = self.optimizer
+        if not isinstance(optimizer, str) and optimizer is not None:
+            optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        model.compile(optimizer=optimizer or "rmsprop", loss=self.loss, metrics=self.metrics)
+
     def _try_build(self, hp: Any) -> Any:
         """Builds a model in the scope of the distribution, and checks it."""
         model = self._build_hypermodel(hp)
         if not isinstance(model, keras.Model):
             raise keras_tuner.errors.FatalTypeError(rule("build", "return a keras.Model", model))
         if self.max_model_size and model.built and model.count_params() > self.max_model_size:
-            size = rule("The number of parameters", f"be at most max_model_size={self.max_model_size}", model.count_params())
+            size = rule(
+                "The number of parameters", f"be at most max_model_size={self.max_model_size}", model.count_params()
+            )
             raise keras_tuner.errors.FailedTrialError(size)
         self._model = model
         return model
@@ -221,7 +241,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         """
         path = Path(self._get_checkpoint_fname(trial.trial_id))
         if not path.exists():
-            remedy = f"Only the best {self.keep_checkpoints} trials keep theirs: raise keep_checkpoints (or set it to \"all\")."
+            remedy = f"Only the best {self.keep_checkpoints} trials keep theirs: raise keep_checkpoints."
             raise ProjectError(rule(f"The weights of trial {trial.trial_id}", "be on disk", str(path), remedy))
         model = self._try_build(trial.hyperparameters)
         config = path.with_name(_BUILD_CONFIG)
@@ -239,7 +259,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         tuned = fit_options(self.hypermodel, hp)
         self.oracle.update_space(hp)
         for name in sorted(set(tuned) & set(fit_kwargs)):
-            remedy = f"{type(self.hypermodel).__name__}.fit_options tunes it: drop it from search(), or fix it in the hypermodel."
+            remedy = f"{type(self.hypermodel).__name__}.fit_options decides it: drop it here, or fix it there."
             raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
 
 

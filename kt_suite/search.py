@@ -24,7 +24,6 @@ from kt_suite.pruners.base import Pruner
 from kt_suite.storage import Storage
 from kt_suite.trial import Decision, Report, RunRecord, TrialRecord, TrialStatus
 
-
 # Workers that a trial may cost before it is held to be the cause, and failed.
 MAX_LOSSES = 2
 
@@ -79,37 +78,36 @@ class Search:
         self._is_idle = False
 
     def run(self, info: SearchInfo) -> str:
-        """Runs the search to its end; returns why it ended.
+        """Runs the search to its end; returns why it ended. The caller holds the storage's lock.
 
         Raises:
             SearchFailedError: Too many trials in a row have failed.
             KeyboardInterrupt: The user interrupted it; everything is stored, and running it again resumes.
         """
         reason = "stopped by an error"
-        with self.storage.lock():
-            self._log("on_search_begin", info)
-            self.books.requeue()
-            self._planned_epochs = info.epochs and info.epochs * info.runs_per_trial
-            self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
-            self._replay(info.trials)
-            try:
-                should_stop = self.limits.is_out_of_time if self.limits.time_budget else None
-                self.executor.open(self.runner, self._on_report, should_stop)
-                reason = self._loop()
-            except KeyboardInterrupt:
-                reason = "interrupted; run the same script again to resume"
-                raise
-            except SearchFailedError as error:
-                reason = f"failed: {str(error).splitlines()[0]}"
-                raise
-            except KTSuiteError as error:
-                reason = f"stopped: {str(error).splitlines()[0]}"
-                raise
-            finally:
-                self.executor.close()
-                self._lay_down(reason)
-                self.storage.update_facts({"ended": time.time(), "reason": reason})
-                self._log("on_search_end", reason)
+        self._log("on_search_begin", info)
+        self.books.requeue()
+        self._planned_epochs = info.epochs and info.epochs * info.runs_per_trial
+        self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
+        self._replay(info.trials)
+        try:
+            should_stop = self.limits.is_out_of_time if self.limits.time_budget else None
+            self.executor.open(self.runner, self._on_report, should_stop)
+            reason = self._loop()
+        except KeyboardInterrupt:
+            reason = "interrupted; run the same script again to resume"
+            raise
+        except SearchFailedError as error:
+            reason = f"failed: {str(error).splitlines()[0]}"
+            raise
+        except KTSuiteError as error:
+            reason = f"stopped: {str(error).splitlines()[0]}"
+            raise
+        finally:
+            self.executor.close()
+            self._lay_down(reason)
+            self.storage.update_facts({"ended": time.time(), "reason": reason})
+            self._log("on_search_end", reason)
         return reason
 
     def _replay(self, trials: list[TrialRecord]) -> None:
@@ -126,14 +124,18 @@ class Search:
         objective = self.oracle.objective
         if self.pruner is None or not objective.has_value(report.metrics):
             return Decision.CONTINUE
-        return self.pruner.judge(trial, report, to_loss(float(objective.get_value(report.metrics)), objective.direction))
+        return self.pruner.judge(
+            trial, report, to_loss(float(objective.get_value(report.metrics)), objective.direction)
+        )
 
     def _loop(self) -> str:
         while True:
             verdict = self._fill_slots()
             if not self._running:
                 if verdict is None and self._is_idle:
-                    raise KTSuiteError("The oracle must propose a trial when none is running, but it is idle. Mend its populate_space.")
+                    raise KTSuiteError(
+                        "The oracle must propose a trial when none is running, but it is idle. Mend its populate_space."
+                    )
                 if verdict is not None:
                     return verdict
             for event in self.executor.events():
@@ -250,12 +252,11 @@ class Search:
     def _score(self, trial: Trial, runs: list[RunRecord]) -> None:
         name = self.oracle.objective.name
         scores = [math.nan if run.score is None else run.score for run in runs]
-        score = statistics.fmean(scores)
-        if not math.isfinite(score):
-            wrong = next(value for value in scores if not math.isfinite(value))
+        wrong = next((value for value in scores if not math.isfinite(value)), None)
+        if wrong is not None:
             trial.status, trial.message = TrialStatus.INVALID, f"The objective {name!r} is {wrong}."
             return
-        record = trial.record
+        record, score = trial.record, statistics.fmean(scores)
         record.score = score
         record.score_std = statistics.stdev(scores) if len(scores) > 1 else None
         record.best_epoch = int(statistics.fmean(run.best_epoch or 0 for run in runs))
@@ -265,10 +266,9 @@ class Search:
     def _end(self, trial: Trial) -> None:
         failure = None
         try:
-            self.oracle.end_trial(trial)
+            self.books.end(trial)
         except SearchFailedError as error:
             failure = error
-        self.books.settle(trial)
         if trial.record.is_finished:
             self.limits.note(trial.record)
             if self.pruner is not None:
@@ -286,7 +286,11 @@ class Search:
     def _lay_down(self, reason: str) -> None:
         """Stores that the trials still under way wait to be started again."""
         for trial in self._running.values():
-            trial.status, trial.message, trial.record.ended = TrialStatus.IDLE, f"Not finished: the search was {reason}.", time.time()
+            trial.status, trial.message, trial.record.ended = (
+                TrialStatus.IDLE,
+                f"Not finished: the search was {reason}.",
+                time.time(),
+            )
             self.storage.end_attempt(trial.snapshot(), self._changed_facts())
             self._log("on_trial_end", trial.record, True)
         self._running.clear()

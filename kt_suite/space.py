@@ -1,4 +1,6 @@
-"""The space as algorithms see it: a unit cube with finite and continuous axes, and rules for which of them are active."""
+"""The space as algorithms see it: a unit cube with finite and continuous axes, and rules for which of them are
+active.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +46,14 @@ class Dimension:
     def value(self, coordinate: float) -> Any:
         """Returns the value at a coordinate in [0, 1]; finite axes take the nearest level."""
         coordinate = min(max(float(coordinate), 0.0), 1.0)
-        if self.kind == "category" or self.num_values is not None and hasattr(self.hp, "index"):
+        if self.kind == "category" or (self.num_values is not None and hasattr(self.hp, "index")):
             levels = list(self.hp.values)
             return levels[min(int(coordinate * len(levels)), len(levels) - 1)]
         return plain(self.hp.prob_to_value(coordinate))
 
     def coordinate(self, value: Any) -> float:
         """Returns the coordinate in [0, 1] of a value; levels lie in the middle of their part of the axis."""
-        if self.kind == "category" or self.num_values is not None and hasattr(self.hp, "index"):
+        if self.kind == "category" or (self.num_values is not None and hasattr(self.hp, "index")):
             levels = list(self.hp.values)
             return next(i for i, level in enumerate(levels) if same(level, value)) / len(levels) + 0.5 / len(levels)
         return float(min(max(self.hp.value_to_prob(value), 0.0), 1.0))
@@ -275,7 +277,9 @@ def _is_active(hp: Any, values: Mapping[str, Any]) -> bool:
 
 
 def grid_values(hp: Any) -> list[Any]:
-    """Returns the values that a grid walks: all levels, or KerasTuner's ten points of an axis without a step, in order."""
+    """Returns the values that a grid walks: all levels, or KerasTuner's ten points of an axis without a step, in
+    order.
+    """
     if hasattr(hp, "min_value") and hp.step is None:
         return sorted({plain(hp.prob_to_value(i * 0.1 + 0.05)) for i in range(10)})
     return _levels(hp)

@@ -7,7 +7,6 @@ import datetime
 import os
 import random
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -22,20 +21,23 @@ from kt_suite.hypermodel import as_hypermodel, overrides_fit
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
+from kt_suite.objective import DefaultObjective
 from kt_suite.oracles import books
 from kt_suite.oracles.base import Oracle
-from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.project import create_project, find_project, project_path
+from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.retention import Retention
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
 
+
 class Tuner(TrialRunner):
     """Searches the space of a hypermodel for the values that train best.
 
-    It is a ``keras_tuner.Tuner``: arguments, methods and what may be overridden are KerasTuner's. Keyword-only arguments are
+    It is a ``keras_tuner.Tuner``: arguments, methods and what may be overridden are KerasTuner's. Keyword-only
+    arguments are
     additions. Everything that happens is kept in ``<directory>/<project_name>/search.db``, so that a search that was
     interrupted or killed goes on where it stopped when the same script runs again.
 
@@ -59,7 +61,8 @@ class Tuner(TrialRunner):
         tensorboard: Log directory for TensorBoard; ``None`` for none.
         keep_checkpoints: Number of best trials whose weights stay on disk, or ``"all"``.
         pruner: Stops trials that cannot win in mid-training: a ``Pruner``, or the name of one.
-        time_budget: Wall-clock time of the whole search: seconds, or a timedelta. The running trial stops at its next batch.
+        time_budget: Wall-clock time of the whole search: seconds, or a timedelta. The running trial stops at its next
+            batch.
         patience: Trials in a row without a better score that end the search.
         target: Score that ends the search.
         facts: Anything JSON-able to be stored with the search.
@@ -117,8 +120,10 @@ class Tuner(TrialRunner):
         self._limits = Limits(self._direction, time_budget=time_budget, patience=patience, target=target)
         self.pruner = pruner_by_name(pruner) if isinstance(pruner, str) else pruner
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-        seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
-        self._storage: Storage | None = find_project(self._path, self._settings(), overwrite=overwrite, seed=seed)
+        self._given_seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
+        self._storage: Storage | None = find_project(
+            self._path, self._settings(), overwrite=overwrite, seed=self._given_seed
+        )
         if not getattr(self.hypermodel, "requires_data", False):
             self._populate_initial_space()
             self._check_model_is_compiled()
@@ -128,7 +133,9 @@ class Tuner(TrialRunner):
     # The space
 
     def _populate_initial_space(self) -> None:
-        """Builds until every conditional scope that can be active has been. Kept apart for AutoKeras, which overrides it."""
+        """Builds until every conditional scope that can be active has been. Kept apart for AutoKeras, which overrides
+        it.
+        """
         if self.hypermodel is None:
             return
         hp = self.oracle.get_space()
@@ -142,7 +149,9 @@ class Tuner(TrialRunner):
             return
         model, self._sample_model = self._sample_model, None
         if not hasattr(model, "compiled") or not model.compiled:
-            raise InputError(rule("build", "return a compiled keras.Model", model, "Call model.compile before returning it."))
+            raise InputError(
+                rule("build", "return a compiled keras.Model", model, "Call model.compile before returning it.")
+            )
 
     # Searching
 
@@ -153,8 +162,10 @@ class Tuner(TrialRunner):
 
         Args:
             *fit_args: As for ``model.fit``: inputs and targets.
-            **fit_kwargs: As for ``model.fit``: ``validation_data``, ``epochs``, ``callbacks`` (copied for each run; or a function that
-                makes a list) and so on. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each epoch.
+            **fit_kwargs: As for ``model.fit``: ``validation_data``, ``epochs``, ``callbacks`` (copied for each run;
+                or a function that
+                makes a list) and so on. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each
+                epoch.
 
         Raises:
             InputError: Data or arguments that cannot be used, before anything is trained.
@@ -164,13 +175,11 @@ class Tuner(TrialRunner):
         verbose = fit_kwargs.pop("verbose", 1)
         self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
         self._prepare(fit_args, fit_kwargs)
-        if self._storage is None:
-            self._storage = create_project(self._path, self._settings())
-        self._storage.update_facts(self._changing_facts())
+        storage = self._storage = self._open_storage()
         search = Search(
             self.oracle,
             self.executor,
-            storage=self._storage,
+            storage=storage,
             loggers=self._loggers(verbose),
             runner=self,
             directory=self._path,
@@ -178,10 +187,21 @@ class Tuner(TrialRunner):
             limits=self._limits,
             pruner=self.pruner,
         )
-        self.on_search_begin()
-        with _generators_kept():
+        with storage.lock(), _generators_kept():
+            storage.update_facts(self._changing_facts())
+            self.on_search_begin()
             search.run(self._info(fit_kwargs))
-        self.on_search_end()
+            self.on_search_end()
+
+    def _open_storage(self) -> Storage:
+        if self._storage is not None:
+            return self._storage
+        # Another tuner may have begun the search since this one was made.
+        self._storage = find_project(self._path, self._settings(), overwrite=False, seed=self._given_seed)
+        if self._storage is None:
+            return create_project(self._path, self._settings())
+        self.reload()
+        return self._storage
 
     def resume(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Goes on with the search: with the arguments of the last ``search`` of this object if none are given.
@@ -191,16 +211,23 @@ class Tuner(TrialRunner):
         """
         if not fit_args and not fit_kwargs:
             if self._call is None:
-                raise InputError(rule("resume()", "get the data, as search() does", (), "Data are not stored with a search."))
+                raise InputError(
+                    rule("resume()", "get the data, as search() does", (), "Data are not stored with a search.")
+                )
             fit_args, fit_kwargs = self._call[0], dict(self._call[1])
         self.search(*fit_args, **fit_kwargs)
 
     def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
         if os.environ.get("KERASTUNER_ORACLE_IP"):
-            raise InputError(rule("KERASTUNER_ORACLE_IP", "be unset", os.environ["KERASTUNER_ORACLE_IP"], "Choose an executor."))
+            raise InputError(
+                rule("KERASTUNER_ORACLE_IP", "be unset", os.environ["KERASTUNER_ORACLE_IP"], "Choose an executor.")
+            )
         is_plain = not (self._overrides("run_trial") or overrides_fit(self.hypermodel))
         x, y = _inputs(fit_args, fit_kwargs)
-        if not self._overrides("run_trial"):
+        if is_plain and isinstance(self.oracle.objective, DefaultObjective):
+            remedy = 'Give objective="val_loss", say; without one, run_trial or HyperModel.fit must return a float.'
+            raise InputError(rule("objective", "be given", None, remedy))
+        if is_plain:
             check_lengths(x, y)
             validation = fit_kwargs.get("validation_data")
             if isinstance(validation, (tuple, list)) and len(validation) > 1:
@@ -215,7 +242,9 @@ class Tuner(TrialRunner):
                 self._reconcile()
         self.check_fit_options(fit_kwargs)
         if is_plain and not any(type(hp).__name__ != "Fixed" for hp in self.oracle.hyperparameters.space):
-            raise InputError(rule("The space", "hold at least one hyperparameter", [], "Use hp.Int, hp.Choice, ... in build."))
+            raise InputError(
+                rule("The space", "hold at least one hyperparameter", [], "Use hp.Int, hp.Choice, ... in build.")
+            )
 
     def _loggers(self, verbose: Any) -> list[Logger]:
         loggers: list[Logger] = []
@@ -285,14 +314,18 @@ class Tuner(TrialRunner):
 
     def _stored(self) -> Storage:
         if self._storage is None:
-            raise ProjectError(rule("A tuner", "have searched before it has results", str(self._path), "Call search() first."))
+            raise ProjectError(
+                rule("A tuner", "have searched before it has results", str(self._path), "Call search() first.")
+            )
         return self._storage
 
     def _records(self) -> list[TrialRecord]:
         return [self.oracle.trials[trial_id].record for trial_id in self.oracle.start_order]
 
     def results(self) -> list[dict[str, Any]]:
-        """Returns one dict a trial, best first: id, status, score, values and more. ``pandas.DataFrame(tuner.results())`` works."""
+        """Returns one dict a trial, best first: id, status, score, values and more.
+        ``pandas.DataFrame(tuner.results())`` works.
+        """
         return leaderboard.rows(self._records(), self._direction)
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -348,9 +381,9 @@ def _inputs(fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> tuple[A
 @contextlib.contextmanager
 def _generators_kept() -> Iterator[None]:
     """Gives Python's and NumPy's global generators back as they were: trials seed them."""
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - to leave it as it was
     try:
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -31,7 +31,9 @@ class RandomSearch(Tuner):
     Example:
         >>> import keras, kt_suite as kts
         >>> def build(hp):
-        ...     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(hp.Int("units", 4, 32)), keras.layers.Dense(1)])
+        ...     model = keras.Sequential(
+        ...         [keras.Input((8,)), keras.layers.Dense(hp.Int("units", 4, 32)), keras.layers.Dense(1)]
+        ...     )
         ...     model.compile("adam", "mse")
         ...     return model
         >>> tuner = kts.RandomSearch(build, objective="val_loss", max_trials=5, seed=0)
@@ -81,7 +83,9 @@ class GridSearch(Tuner):
     Example:
         >>> import keras, kt_suite as kts
         >>> def build(hp):
-        ...     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(hp.Choice("units", [4, 8])), keras.layers.Dense(1)])
+        ...     model = keras.Sequential(
+        ...         [keras.Input((8,)), keras.layers.Dense(hp.Choice("units", [4, 8])), keras.layers.Dense(1)]
+        ...     )
         ...     model.compile("adam", "mse")
         ...     return model
         >>> tuner = kts.GridSearch(build, objective="val_loss")

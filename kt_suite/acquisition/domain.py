@@ -1,4 +1,4 @@
-"""What may be proposed: the unit cube with its levels and its conditions, as arrays."""
+"""What may be proposed, as arrays."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Domain:
-    """A mixed unit cube.
+    """A mixed unit cube: its levels, and the rule for which of its axes are active.
+
+    Points are full: rows in which inactive axes hold numbers as well. :meth:`mask` puts NaN there.
 
     Attributes:
-        levels: For each axis its coordinates in increasing order, or ``None`` for a continuous axis.
+        levels: For each axis its coordinates in increasing order; ``None`` for a continuous axis.
         is_category: Which axes are unordered, of shape ``(d,)``.
-        parents: For each axis the axes that decide whether it is active; empty for an axis that always is.
-        activity: From full coordinates ``(n, d)`` to booleans ``(n, d)``: which of them are active.
+        parents: The axes that decide which others are active.
+        activity: From full points ``(n, d)`` to booleans ``(n, d)``: which coordinates are active.
     """
 
     levels: tuple[Array | None, ...]
     is_category: Array
-    parents: tuple[tuple[int, ...], ...] = ()
+    parents: tuple[int, ...] = ()
     activity: Callable[[Array], Array] | None = None
 
     @property
@@ -33,36 +35,58 @@ class Domain:
         return len(self.levels)
 
     @cached_property
-    def is_finite(self) -> Array:
-        """Which axes have levels, of shape ``(d,)``."""
-        return np.array([levels is not None for levels in self.levels], dtype=bool)
+    def finite_axes(self) -> tuple[int, ...]:
+        """The axes that have levels."""
+        return tuple(j for j, levels in enumerate(self.levels) if levels is not None)
 
-    @cached_property
-    def is_conditional(self) -> Array:
-        """Which axes may be inactive, of shape ``(d,)``."""
-        return np.array([bool(parents) for parents in self.parents] or [False] * self.num_dimensions, dtype=bool)
+    def num_points(self) -> float:
+        """Returns the number of full points, infinite with a continuous axis."""
+        return float(np.prod([np.inf if levels is None else len(levels) for levels in self.levels]))
 
-    def snap(self, u: Array) -> Array:
-        """Returns points ``(n, d)`` inside the cube, with finite axes on their nearest levels."""
-        u = np.clip(u, 0.0, 1.0)
-        for j in np.flatnonzero(self.is_finite):
-            levels = self.levels[j]
-            borders = 0.5 * (levels[1:] + levels[:-1])
-            u[:, j] = levels[np.searchsorted(borders, u[:, j])]
-        return u
+    def snap(self, points: Array) -> Array:
+        """Returns points ``(n, d)`` inside the cube, finite axes on their nearest levels."""
+        points = np.clip(points, 0.0, 1.0)
+        for j in self.finite_axes:
+            levels = self._levels(j)
+            points[:, j] = levels[np.searchsorted(0.5 * (levels[1:] + levels[:-1]), points[:, j])]
+        return points
 
     def sample(self, rng: np.random.Generator, num_points: int) -> Array:
-        """Returns points ``(num_points, d)`` with levels drawn evenly and continuous coordinates drawn uniformly."""
-        u = rng.random((num_points, self.num_dimensions))
-        for j in np.flatnonzero(self.is_finite):
-            levels = self.levels[j]
-            u[:, j] = levels[np.minimum((u[:, j] * len(levels)).astype(int), len(levels) - 1)]
-        return u
+        """Returns uniform points, of shape ``(num_points, d)``."""
+        return self.snap(rng.random((num_points, self.num_dimensions)))
 
-    def mask(self, u: Array) -> Array:
-        """Returns a copy of full points ``(n, d)`` with NaN on inactive axes."""
-        if self.activity is None or not self.is_conditional.any():
-            return u.copy()
-        deciding = sorted({axis for parents in self.parents for axis in parents})
-        _, first, inverse = np.unique(u[:, deciding], axis=0, return_index=True, return_inverse=True)
-        return np.where(self.activity(u[first])[inverse.ravel()], u, np.nan)
+    def all_points(self) -> Array:
+        """Returns the distinct points of a finite domain, of shape ``(n, d)``; inactive axes hold their first level."""
+        axes = [self._levels(j) for j in range(self.num_dimensions)]
+        points = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+        first = np.array([axis[0] for axis in axes])
+        return np.unique(np.where(np.isnan(self.mask(points)), first, points), axis=0)
+
+    def mask(self, points: Array) -> Array:
+        """Returns a copy of points ``(n, d)`` with NaN on inactive axes."""
+        if self.activity is None or not self.parents:
+            return points.copy()
+        _, first, which = np.unique(points[:, self.parents], axis=0, return_index=True, return_inverse=True)
+        return np.where(self.activity(points[first])[which.ravel()], points, np.nan)
+
+    def neighbours(self, axis: int, num_levels: int) -> Array:
+        """Returns, for each level of a finite axis, the indices of the levels to compare it with.
+
+        All of them, if there are at most ``num_levels`` or the axis is a category; otherwise the levels at distances 1, 2, 4, ...
+        on both sides, of which those beyond the ends are replaced by the ends.
+
+        Returns:
+            Indices, of shape ``(levels of the axis, compared levels)``.
+        """
+        count = len(self._levels(axis))
+        if count <= num_levels or self.is_category[axis]:
+            return np.broadcast_to(np.arange(count), (count, count))
+        steps = 2 ** np.arange(int(np.log2(count)) + 1)
+        offsets = np.concatenate([-steps[::-1], [0], steps])
+        return np.clip(np.arange(count)[:, None] + offsets, 0, count - 1)
+
+    def _levels(self, axis: int) -> Array:
+        levels = self.levels[axis]
+        if levels is None:
+            raise ValueError(f"Axis {axis} must have levels, but is continuous.")
+        return levels

@@ -17,7 +17,7 @@ from kt_suite.cli.quiet import import_tensorflow
 from kt_suite.cli.reference import ModelReference, layout_of
 from kt_suite.data import DataSet
 from kt_suite.data.load import read_table
-from kt_suite.errors import SearchFailedError, rule
+from kt_suite.errors import InputError, SearchFailedError, rule
 from kt_suite.leaderboard import number
 from kt_suite.trial import TrialRecord
 
@@ -40,14 +40,14 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
     Raises:
         KTSuiteError: The call cannot be carried out, or the search failed.
     """
-    say = click.echo if verbose else _silent
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         table = read_table(call.data, call.target, call.task)
         import_tensorflow()
         model = ModelReference.parse(call.model).load(call.fix, table.task, call.folder)
         data = table.split(call.seed, layout=layout_of(model))
         tuner = _tuner(call, project, model, data, overwrite)
-        say(_headline(call, project, data, tuner))
+        if verbose:
+            click.echo(_headline(data, call))
         _search(tuner, call, data, verbose)
         outcome = Outcome.of(project)
         if outcome.best is None:
@@ -65,18 +65,12 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         click.echo(_verdict(outcome, outcome.best, test, len(data.y_test), call.save))
 
 
-def _silent(message: str) -> None:
-    """Says nothing."""
-
-
 def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool) -> Any:
     import kt_suite
 
     if hasattr(model, "bind"):
         model.bind(data.x_train, data.y_train, (data.x_val, data.y_val))
-    objective: Any = call.objective or getattr(model, "objective", "val_loss")
-    if call.direction is not None:
-        objective = kt_suite.Objective(objective, call.direction)
+    objective = _objective(call.objective or getattr(model, "objective", "val_loss"), call.direction)
     return getattr(kt_suite, TUNERS[call.tuner])(
         model,
         objective=objective,
@@ -91,6 +85,18 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
         keep_checkpoints=call.keep_checkpoints,
         facts=call.facts(),
     )
+
+
+def _objective(name: str, direction: str | None) -> Any:
+    from kt_suite.objective import Objective, create_objective
+
+    if direction is not None:
+        return Objective(name, direction)
+    try:
+        return create_objective(name)
+    except InputError as error:
+        must, remedy = "be a metric whose direction is known", "Give --direction min or max too."
+        raise InputError(rule("--objective", must, name, remedy)) from error
 
 
 def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
@@ -122,17 +128,10 @@ def _told_how_to_resume(project: Path) -> Iterator[None]:
         raise
 
 
-def _headline(call: Call, project: Path, data: DataSet, tuner: Any) -> str:
+def _headline(data: DataSet, call: Call) -> str:
     sizes = f"{len(data.y_train)} rows to train on, {len(data.y_val)} to validate, {len(data.y_test)} to test"
     classes = f" of {len(data.class_names)} classes" if data.class_names else ""
-    objective, num_done = tuner.oracle.objective, len(tuner.oracle.trials)
-    num_trials = "all trials" if call.max_trials is None else f"up to {call.max_trials} trials"
-    search = f"{call.tuner}, {num_trials} of up to {call.epochs} epochs"
-    lines = [
-        f"Data         {data.name}: {sizes}; {data.task}{classes}",
-        f"Search       {search}, by {objective.name} ({objective.direction})",
-        f"Project      {shown(project)}" + (f" (goes on after {num_done} trials)" if num_done else ""),
-    ]
+    lines = [f"Data         {data.name}: {sizes}; {data.task}{classes}"]
     return "\n".join([*lines, *_tensorboard_line(call.tensorboard)])
 
 

@@ -42,13 +42,15 @@ class Event:
     """A change in the life of an attempt.
 
     Attributes:
-        kind: ``"started"``; ``"done"`` with ``runs``; ``"pruned"`` after a decision to stop, with ``runs``; ``"failed"`` by the user's
+        kind: ``"started"``; ``"done"`` with ``runs``; ``"pruned"`` after a decision to stop, with ``runs``;
+            ``"failed"`` by the user's
             code, with ``message``; ``"lost"`` by the infrastructure, with ``message``.
         trial_id: The trial.
         attempt: The attempt.
         runs: What its runs came to.
         used: Hyperparameters that the attempt asked for, with their values, in that order.
-        hyperparameters: Config of the space and values as the attempt left them. ``None``, like ``used``, where the trial's own
+        hyperparameters: Config of the space and values as the attempt left them. ``None``, like ``used``, where the
+            trial's own
             object was at work.
         message: Traceback or reason.
         is_final: Whether a failure must not be tried again.
@@ -72,9 +74,12 @@ ReportHandler = Callable[[str, Report], Decision]
 class Executor(abc.ABC):
     """Trains attempts of trials, and nothing else: proposals, storage and retries are the search's.
 
-    The search calls :meth:`open` once, then :meth:`submit` while :meth:`capacity` allows and :meth:`events` in turn, and
-    :meth:`close` at the end, whatever happened. All calls come from one thread. An executor reports every epoch of every run
-    through the handler given to :meth:`open`, and obeys the decision that it returns; each attempt ends in exactly one of
+    The search calls :meth:`open` once, then :meth:`submit` while :meth:`capacity` allows and :meth:`events` in turn,
+    and
+    :meth:`close` at the end, whatever happened. All calls come from one thread. An executor reports every epoch of
+    every run
+    through the handler given to :meth:`open`, and obeys the decision that it returns; each attempt ends in exactly
+    one of
     the events ``done``, ``pruned``, ``failed`` and ``lost``.
 
     Attributes:
@@ -116,7 +121,9 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def events(self, timeout: float | None = None) -> Iterator[Event]:
-        """Yields what has happened, waiting for the first event at most ``timeout`` seconds (without bound if ``None``)."""
+        """Yields what has happened, waiting for the first event at most ``timeout`` seconds (without bound if
+        ``None``).
+        """
 
     def close(self) -> None:
         """Ends all work and gives everything back. Closing twice is fine."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from kt_suite.errors import InputError, rule
+from kt_suite.errors import InputError, near, rule
 from kt_suite.executors.base import Executor
 from kt_suite.executors.inline import InlineExecutor
 
@@ -24,9 +23,7 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
         InputError: An unknown name, or an option that the executor does not have.
     """
     if executor not in NAMES and not isinstance(executor, Executor):
-        near = difflib.get_close_matches(str(executor), NAMES, n=1)
-        remedy = f"Did you mean {near[0]!r}?" if near else ""
-        raise InputError(rule("executor", f"be an Executor, or one of {list(NAMES)}", executor, remedy))
+        raise InputError(rule("executor", f"be an Executor, or one of {list(NAMES)}", executor, near(executor, NAMES)))
     if isinstance(executor, Executor):
         return executor
     if executor == "processes":
@@ -35,5 +32,7 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
         return ProcessExecutor(workers, trial_timeout=trial_timeout)
     for name, value in (("workers", workers), ("trial_timeout", trial_timeout)):
         if value is not None:
-            raise InputError(rule(name, "be None with one trial after the other in this process", value, 'Use executor="processes".'))
+            raise InputError(
+                rule(name, "be None with one trial after the other in this process", value, 'Use executor="processes".')
+            )
     return InlineExecutor()

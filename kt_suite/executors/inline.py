@@ -11,6 +11,7 @@ import keras_tuner
 from kt_suite.errors import KTSuiteError
 from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
 
+
 class InlineExecutor(Executor):
     """One slot, no threads, no copies: what a debugger, Ctrl-C and overridden tuner methods expect."""
 

@@ -28,14 +28,18 @@ _MAX_STARTS = 3
 class ProcessExecutor(Executor):
     """One worker process a slot, each with devices of its own.
 
-    A worker is an interpreter started afresh with one pipe: no pool, so that its death costs one attempt of one trial and
-    nothing else. Build functions of scripts and notebooks travel by value. Data are written once, and mapped by all workers.
+    A worker is an interpreter started afresh with one pipe: no pool, so that its death costs one attempt of one trial
+        and
+    nothing else. Build functions of scripts and notebooks travel by value. Data are written once, and mapped by all
+    workers.
 
     Args:
         workers: Number of processes; one for each GPU if ``None``, or for each core where there is none.
         threads: Threads that TensorFlow may use in each worker; the cores are shared out if ``None``.
-        trials_per_worker: Attempts after which a worker is replaced, against the growth of TensorFlow's memory; ``None`` for no end.
-        memory_limit: Bytes of resident memory beyond which a worker is replaced between attempts; ``None`` for no limit.
+        trials_per_worker: Attempts after which a worker is replaced, against the growth of TensorFlow's memory;
+            ``None`` for no end.
+        memory_limit: Bytes of resident memory beyond which a worker is replaced between attempts; ``None`` for no
+            limit.
         trial_timeout: Seconds after which an attempt is ended as failed; ``None`` for no limit.
 
     Raises:
@@ -73,12 +77,17 @@ class ProcessExecutor(Executor):
         super().open(runner, report, should_stop)
         self._directory = Path(tempfile.mkdtemp(prefix="kt-suite-"))
         shipped = runner.for_worker()
-        shipped._fit_args, shipped._fit_kwargs = pack(runner._fit_args, self._directory), pack(runner._fit_kwargs, self._directory)
+        shipped._fit_args, shipped._fit_kwargs = (
+            pack(runner._fit_args, self._directory),
+            pack(runner._fit_kwargs, self._directory),
+        )
         try:
             payload = cloudpickle.dumps(shipped)
         except Exception as error:
-            remedy = f"{type(error).__name__}: {error}. Make such objects inside build, or use executor=\"inline\"."
-            raise InputError(rule("What is searched", "be picklable for worker processes", shipped.hypermodel, remedy)) from error
+            remedy = f'{type(error).__name__}: {error}. Make such objects inside build, or use executor="inline".'
+            raise InputError(
+                rule("What is searched", "be picklable for worker processes", shipped.hypermodel, remedy)
+            ) from error
         self._workers = [
             _Worker(slot, payload, self._environment(slot), self._directory) for slot in range(self._num_workers)
         ]
@@ -134,7 +143,7 @@ class ProcessExecutor(Executor):
             worker.spec = None
             worker.num_trials += 1
             is_old = self._trials_per_worker is not None and worker.num_trials >= self._trials_per_worker
-            if is_old or self._memory_limit is not None and rest[1] > self._memory_limit:
+            if is_old or (self._memory_limit is not None and rest[1] > self._memory_limit):
                 worker.restart()
             yield event
 
@@ -149,11 +158,20 @@ class ProcessExecutor(Executor):
 
     def _overdue(self) -> Iterator[Event]:
         for worker in self._workers:
-            if self._trial_timeout is None or worker.spec is None or time.monotonic() - worker.began < self._trial_timeout:
+            if (
+                self._trial_timeout is None
+                or worker.spec is None
+                or time.monotonic() - worker.began < self._trial_timeout
+            ):
                 continue
             spec = worker.spec
             worker.restart()
-            message = rule("A trial", f"end within trial_timeout={self._trial_timeout:g} s", "a longer one", "Its process was ended.")
+            message = rule(
+                "A trial",
+                f"end within trial_timeout={self._trial_timeout:g} s",
+                "a longer one",
+                "Its process was ended.",
+            )
             yield Event("failed", spec.trial_id, spec.attempt, message=message)
 
     def close(self) -> None:
@@ -185,7 +203,7 @@ class _Worker:
         self.pipe, theirs = Pipe()
         command = [sys.executable, "-c", _START, str(theirs.fileno()), str(os.getpid())]
         with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = subprocess.Popen(
                 command, env=self._environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=log
             )
         theirs.close()  # so that the pipe ends when the worker does

@@ -35,7 +35,8 @@ class _DatasetFile:
 
 
 def pack(data: Any, directory: Path) -> Any:
-    """Returns ``data`` with large arrays and ``tf.data`` sets inside it replaced by references to files in ``directory``.
+    """Returns ``data`` with large arrays and ``tf.data`` sets inside it replaced by references to files in
+    ``directory``.
 
     Raises:
         InputError: A data set without end, which cannot be written.
@@ -46,7 +47,9 @@ def pack(data: Any, directory: Path) -> Any:
         return _ArrayFile(str(path))
     if hasattr(data, "element_spec") and hasattr(data, "cardinality"):
         if int(data.cardinality()) == -1:
-            raise InputError(rule("A data set for worker processes", "have an end", data, "Use take(), or executor=\"inline\"."))
+            raise InputError(
+                rule("A data set for worker processes", "have an end", data, 'Use take(), or executor="inline".')
+            )
         path = directory / uuid.uuid4().hex
         data.save(str(path))
         return _DatasetFile(str(path))

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kt_suite.errors import InputError, rule
-from kt_suite.objective import check_reported, to_loss
+from kt_suite.objective import check_reported, scalars, to_loss
 from kt_suite.trial import Decision, Report
 
 CHECKPOINT = "checkpoint.weights.h5"
@@ -60,6 +60,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         self.first_epoch = 0
         self.is_pruned = False
         self.weights: list[np.ndarray] | None = None
+        self.best_epoch: int | None = None
         self._best = np.inf
         self._report = report
         self.run = run
@@ -73,24 +74,25 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = self.is_pruned = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
+        metrics = scalars(logs or {})
         if self._requires_objective:
             check_reported(self.objective, metrics)
         if not self.curve:
             self.first_epoch = epoch
         self.curve.append(metrics)
-        self._remember_weights(metrics)
+        self._remember(metrics)
         decision = self._report(Report(self.run, epoch, metrics, attempt=self._attempt))
         if decision is not Decision.CONTINUE:
             self.model.stop_training = self.is_pruned = True
 
-    def _remember_weights(self, metrics: Mapping[str, float]) -> None:
-        if not self._keeps_weights or self.which == "last" or not self.objective.has_value(metrics):
+    def _remember(self, metrics: Mapping[str, float]) -> None:
+        if self.which == "last" or not self.objective.has_value(metrics):
             return
         loss = to_loss(float(self.objective.get_value(metrics)), self.objective.direction)
         if loss < self._best:
-            self._best = loss
-            self.weights = [np.array(weight) for weight in self.model.get_weights()]
+            self._best, self.best_epoch = loss, len(self.curve) - 1
+            if self._keeps_weights:
+                self.weights = [np.array(weight) for weight in self.model.get_weights()]
 
 
 def fresh_keras(seed: int) -> None:
@@ -153,7 +155,8 @@ def save_weights(model: Any, weights: Sequence[np.ndarray] | None, directory: st
     """Writes a model's weights (or ``weights`` in their place) as ``checkpoint.weights.h5`` in ``directory``."""
     if weights is not None:
         model.set_weights(weights)
-    # The optimizer's state belongs to the last epoch, not to these weights: without it the file is honest, and a third in size.
+    # The optimizer's state belongs to the last epoch, not to these weights: without it the file is honest, and a
+    # third in size.
     with _without_optimizer(model):
         model.save_weights(Path(directory) / CHECKPOINT)
 

@@ -22,7 +22,8 @@ class SearchInfo:
         max_trials: Trials at most; ``None`` without bound.
         epochs: Epochs a run trains at most; ``None`` if unknown.
         runs_per_trial: Runs of each trial.
-        space: Hyperparameters as config dicts: ``{"class_name": "Int", "config": {"name": ..., "min_value": ..., "conditions": [...]}}``.
+        space: Hyperparameters as config dicts: ``{"class_name": "Int", "config": {"name": ..., "min_value": ...,
+            "conditions": [...]}}``.
         facts: Seed, versions, oracle, executor and the like, for display.
         tensorboard: The TensorBoard log directory; ``None`` when off.
         trials: The trials that a resumed search starts with.
@@ -46,9 +47,11 @@ class Logger:
     """Watches one search. Every method has a default that does nothing.
 
     Methods are called from the thread that runs the search, in this order: :meth:`on_search_begin`; then for every
-    attempt of a trial :meth:`on_trial_begin`, :meth:`on_report` for each epoch of each run, :meth:`on_trial_end`; at last
+    attempt of a trial :meth:`on_trial_begin`, :meth:`on_report` for each epoch of each run, :meth:`on_trial_end`; at
+    last
     :meth:`on_search_end`, always, also after an error. Attempts of several trials may interleave. Records belong to the
-    search: a logger must not change them, and must copy what it keeps. An exception from a logger is shown once and the logger is dropped:
+    search: a logger must not change them, and must copy what it keeps. An exception from a logger is shown once and
+        the logger is dropped:
     a view never ends a search.
     """
 
@@ -65,7 +68,9 @@ class Logger:
         """Called after each epoch of each run."""
 
     def on_trial_end(self, trial: TrialRecord, will_retry: bool = False) -> None:
-        """Called when an attempt has ended, with score, status and final values; ``will_retry`` says that another follows."""
+        """Called when an attempt has ended, with score, status and final values; ``will_retry`` says that another
+        follows.
+        """
 
     def on_search_end(self, reason: str) -> None:
         """Called last. ``reason`` is one line: done, space exhausted, interrupted (and how to resume), failed."""

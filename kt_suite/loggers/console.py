@@ -126,11 +126,13 @@ class Console(Logger):
 
     def _print(self, *lines: str) -> None:
         if self.verbose:
+            encoding = self._console.encoding
             for line in lines:
-                self._console.print(Text(line), soft_wrap=True)
+                text = line.encode(encoding, "backslashreplace").decode(encoding)
+                self._console.print(Text(text), soft_wrap=True)
 
 
 def _is_live(console: rich.console.Console) -> bool:
     """Whether a picture can be drawn over and over: colours forced into a file do not make it a terminal."""
     is_terminal: bool = console.is_interactive and not console.is_dumb_terminal and console.file.isatty()
-    return is_terminal
+    return is_terminal and not console.options.ascii_only

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from kt_suite.leaderboard import duration, number, values_text
+from kt_suite.leaderboard import duration, number
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.loggers.progress import SearchProgress
 from kt_suite.trial import Report, TrialRecord, TrialStatus
@@ -34,13 +34,9 @@ def cut(text: str, width: int) -> str:
 
 def values_line(values: Mapping[str, Any]) -> str:
     """Returns values as ``name=value`` pairs, long ones cut."""
-    short = {
-        cut(printable(name), _MAX_VALUE): value
-        if isinstance(value, float)
-        else cut(printable(value), _MAX_VALUE)
-        for name, value in values.items()
-    }
-    return values_text(short)
+    return "  ".join(
+        f"{cut(printable(name), _MAX_VALUE)}={_value_text(value)}" for name, value in values.items()
+    )
 
 
 def reason_line(trial: TrialRecord) -> str:
@@ -133,6 +129,10 @@ def end_lines(progress: SearchProgress, reason: str) -> list[str]:
     if info.tensorboard is not None:
         lines.append(f"  look       tensorboard --logdir {shlex.quote(info.tensorboard)}")
     return list(map(printable, lines))
+
+
+def _value_text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else cut(printable(value), _MAX_VALUE)
 
 
 def _count(count: int, noun: str) -> str:

@@ -49,9 +49,8 @@ class LiveView:
         with self._lock:
             progress = self._progress
             self._bar_width = _BAR_WIDTH if options.max_width >= _NARROW else _NARROW_BAR_WIDTH
-            rows = max(
-                1, console.size.height - 6
-            )  # of trials; the others are two heads, "more", and free ones
+            # Of trials; the others are two heads, the number of those left out, and a few that stay free.
+            rows = max(1, console.size.height - 6)
             num_running = min(len(progress.running), max(1, rows // 2))
             num_failures = min(len(progress.failures), _MAX_FAILURES, rows - num_running)
             num_last = min(len(progress.finished), _MAX_LAST, rows - num_running - num_failures)
@@ -94,15 +93,15 @@ class LiveView:
             total = progress.num_epochs(item.trial)
             bar = ProgressBar(total, item.num_epochs, width=self._bar_width)
             name, values = Text(_trial_name(item.trial), style="cyan"), values_line(item.trial.values)
-            grid.add_row(name, bar, self._place(item), self._metric(item), _line(values, "dim"))
+            grid.add_row(name, bar, Text(self._place(item)), Text(self._metric(item)), _line(values, "dim"))
         if len(progress.running) > num_running:
             grid.add_row("", Text(f"and {len(progress.running) - num_running} more"))
         for trial in reversed(progress.finished[len(progress.finished) - num_last :]):
             grid.add_row(
                 Text(_trial_name(trial)),
                 Text(status_text(trial), style=_STYLES.get(trial.status, "")),
-                "" if trial.seconds is None else duration(trial.seconds),
-                score_text(trial),
+                Text("" if trial.seconds is None else duration(trial.seconds)),
+                Text(score_text(trial)),
                 _line(values_line(trial.values), "dim"),
             )
         return grid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -16,12 +17,16 @@ from kt_suite.loggers.layout import SEARCH_RUN
 from kt_suite.trial import TrialRecord, TrialStatus, incumbent
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
-_UNSHOWN_FACTS = frozenset(  # shown otherwise, or bookkeeping that is out of date at once
-    (
-        *("name", "search_id", "objective", "direction", "max_trials", "runs_per_trial", "tensorboard"),
-        *("created", "elapsed", "ended", "reason", "process"),
-    )
-)
+_SHOWN_OTHERWISE = {
+    "name",
+    "search_id",
+    "objective",
+    "direction",
+    "max_trials",
+    "runs_per_trial",
+    "tensorboard",
+}
+_BOOKKEEPING = {"created", "elapsed", "ended", "reason", "process"}
 _OBJECTIVE, _BEST, _FAILED = "search/objective", "search/best", "search/failed"
 
 
@@ -52,7 +57,8 @@ class SearchRun:
         It is not where a resumed search counts the trials of its earlier part.
         """
         self._num_failed += trial.status == TrialStatus.FAILED
-        self._best = incumbent([*([self._best] if self._best else []), trial], self._info.direction)
+        known = [self._best] if self._best is not None else []
+        self._best = incumbent([*known, replace(trial, values=dict(trial.values))], self._info.direction)
         is_new = self.num_finished >= self._num_written
         if is_new:
             points: dict[str, float] = {_FAILED: self._num_failed}
@@ -67,13 +73,14 @@ class SearchRun:
     def describe(self, space: Sequence[Mapping[str, Any]]) -> None:
         """Writes what is searched, as a text."""
         info = self._info
+        unshown = _SHOWN_OTHERWISE | _BOOKKEEPING
         facts = {
             "directory": info.directory,
             "objective": f"{info.direction} {info.objective}",
             "trials at most": info.max_trials,
             "runs per trial": info.runs_per_trial,
             "epochs at most": info.epochs,
-            **{name: fact for name, fact in info.facts.items() if name not in _UNSHOWN_FACTS},
+            **{name.replace("_", " "): info.facts[name] for name in info.facts if name not in unshown},
             "search id": info.search_id,
         }
         text = [f"# {_cell(info.name)}", _table(["", ""], facts.items())]

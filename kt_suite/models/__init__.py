@@ -1,5 +1,4 @@
-"""Ready hypermodels: ``MLP`` for rows, ``CNN`` for images. Loaded when first asked for, so that importing
-this is free."""
+"""Ready hypermodels: ``MLP`` for rows, ``CNN`` for images; loaded when first asked for."""
 
 from __future__ import annotations
 

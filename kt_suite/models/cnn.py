@@ -176,8 +176,7 @@ class CNN(Supervised):
         return x
 
     def block(self, hp: Any, x: Any, index: int) -> Any:
-        """Returns a map of half the size: convolutions, of which the last may have stride 2, and else
-        pooling."""
+        """Returns a map of half the size: convolutions, then pooling unless the last one has stride 2."""
         if self.doubling:
             filters = min(self.tune(hp, "filters") * 2**index, self.max_filters)
         else:
@@ -203,8 +202,7 @@ class CNN(Supervised):
         return keras.layers.Activation(self.tune(hp, "activation"))(x)
 
     def head(self, hp: Any, x: Any) -> Any:
-        """Returns features of the map ``x``: flattened or averaged, through a dense layer or not, with
-        dropout."""
+        """Returns features: the map ``x`` flattened or averaged, a dense layer or none, and dropout."""
         reduction, dense_head = self.tune(hp, "reduction"), self.tune(hp, "dense_head")
         layer = keras.layers.Flatten() if reduction == "flatten" else keras.layers.GlobalAveragePooling2D()
         x = layer(x)

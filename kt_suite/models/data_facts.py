@@ -65,6 +65,31 @@ def read_data(x: Any, y: Any, prefix: str = "") -> DataFacts:
     return DataFacts(inputs.shape[1:], _squeeze(labels), is_batched=False)
 
 
+def read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
+    """Returns the labels of the validation data, after checking that it goes with the training data."""
+    if is_dataset(validation_data):
+        facts = read_data(validation_data, None, "validation ")
+    elif isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
+        facts = read_data(validation_data[0], validation_data[1], "validation ")
+    else:
+        kind = type(validation_data).__name__
+        raise InputError(rule("validation_data", "be (x, y), (x, y, weights) or a data set", kind))
+    if facts.input_shape != training.input_shape:
+        must = f"hold inputs of the training data's shape {training.input_shape}"
+        raise InputError(rule("validation x", must, facts.input_shape))
+    if facts.labels.shape[1:] != training.labels.shape[1:]:
+        must = f"have rows of the shape of the training targets, {training.labels.shape[1:]}"
+        raise InputError(rule("validation y", must, facts.labels.shape))
+    labels = facts.labels
+    if labels.dtype.kind == "f" and training.labels.dtype.kind != "f":
+        if np.any(labels != np.floor(labels)):
+            raise InputError(
+                rule("validation y", "hold whole numbers as the training targets do", labels.dtype)
+            )
+        labels = labels.astype(training.labels.dtype)  # floats would turn classes into quantities
+    return labels
+
+
 def batches(x: Any) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Yields ``(inputs, targets)`` of a data set, or slices of an array with ``None`` for the targets.
 
@@ -140,10 +165,11 @@ def _to_array(data: Any, name: str) -> np.ndarray:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
         raise InputError(rule(name, "be one array", f"a {type(data).__name__} ({error})")) from error
+    if array.ndim == 0:
+        remedy = "Use its toarray()." if hasattr(data, "toarray") else ""
+        raise InputError(rule(name, "be an array, a data frame or a data set", type(data).__name__, remedy))
     if array.dtype.kind not in "biuf":
-        kind = "a sparse matrix" if hasattr(data, "toarray") else f"values of type {array.dtype}"
-        remedy = "Use its toarray()." if hasattr(data, "toarray") else _remedy_for_text(name)
-        raise InputError(rule(name, "hold numbers", kind, remedy))
+        raise InputError(rule(name, "hold numbers", f"values of type {array.dtype}", _remedy_for_text(name)))
     return array
 
 

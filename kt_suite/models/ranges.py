@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass
 from typing import Any
 
 from kt_suite.errors import InputError, rule
@@ -40,21 +41,35 @@ class Range:
     doubles: bool = False
     log: bool = False
     names: tuple[str, ...] | None = None
-    choices: list[Any] | None = field(init=False)
-    """The possible values in order; ``None`` for an interval of floats."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", self._read())
+        self.choices  # noqa: B018 - read here, so that a bad range is refused at once
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value."""
-        ends = self.given if self.choices is None else (min(self.choices), max(self.choices))
-        return ends[0], ends[1]
+    @functools.cached_property
+    def choices(self) -> list[Any] | None:
+        """The possible values in order; ``None`` for an interval of floats."""
+        given = self.given
+        if not isinstance(given, (tuple, list)):
+            return [self._legal(given)]
+        values = [self._legal(value) for value in given]
+        if not values or (len(set(values)) < len(values) and isinstance(given, list)):
+            raise InputError(rule(self.name, "hold distinct values", given, "Name at least one, each once."))
+        if isinstance(given, list) or self.names is not None or isinstance(self.default, (bool, str)):
+            return values
+        if len(values) != 2 or values[0] > values[1]:
+            remedy = "Choices are given as a list, such as [0.1, 0.2, 0.5]."
+            raise InputError(rule(self.name, "be (low, high) with low <= high", given, remedy))
+        low, high = values
+        if low == high:
+            return [low]
+        if self.step is None:
+            return None
+        if not self.doubles:
+            return list(range(low, high + 1, self.step))
+        return [low * 2**power for power in range(64) if low * 2**power <= high]
 
     def declare(self, hp: Any, name: str) -> Any:
-        """Declares the hyperparameter ``name`` on ``hp`` (a ``FixedHyperParameters``) and returns its
-        value."""
+        """Declares the hyperparameter ``name`` on ``hp``, a ``FixedHyperParameters``; returns its value."""
         if self.choices is None:
             low, high = self.given
             default = min(max(self.default, low), high)
@@ -78,27 +93,6 @@ class Range:
         if all(isinstance(value, (int, float)) for value in [*choices, self.default]):
             return min(choices, key=lambda value: abs(value - self.default))
         return choices[0]
-
-    def _read(self) -> list[Any] | None:
-        given = self.given
-        if not isinstance(given, (tuple, list)):
-            return [self._legal(given)]
-        values = [self._legal(value) for value in given]
-        if not values or len(set(values)) < len(values) and isinstance(given, list):
-            raise InputError(rule(self.name, "hold distinct values", given, "Name at least one, each once."))
-        if isinstance(given, list) or self.names is not None or isinstance(self.default, (bool, str)):
-            return values
-        if len(values) != 2 or values[0] > values[1]:
-            remedy = "Choices are given as a list, such as [0.1, 0.2, 0.5]."
-            raise InputError(rule(self.name, "be (low, high) with low <= high", given, remedy))
-        low, high = values
-        if low == high:
-            return [low]
-        if self.step is None:
-            return None
-        if not self.doubles:
-            return list(range(low, high + 1, self.step))
-        return [low * 2**power for power in range(64) if low * 2**power <= high]
 
     def _legal(self, value: Any) -> Any:
         """Returns ``value`` if the hyperparameter may have it."""

@@ -1,32 +1,37 @@
-"""What every ready hypermodel shares: shapes and task from data, the optimizer's space, preprocessing, fixed
-values."""
+"""What ready hypermodels share: shapes and task from data, preprocessing, training recipe, fixed values."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
+from kt_suite import HyperModel
 from kt_suite.errors import InputError, rule
-from kt_suite.hypermodel import HyperModel
-from kt_suite.models.data_facts import DataFacts, batches, is_dataset, read_data
+from kt_suite.models.data_facts import batches, is_dataset, read_data, read_validation
 from kt_suite.models.fixed_hyper_parameters import FixedHyperParameters, check_fixed
 from kt_suite.models.learning_rate_schedule import LearningRateSchedule
 from kt_suite.models.normalization import Moments, num_columns, set_moments
 from kt_suite.models.ranges import Range
 from kt_suite.models.targets import TARGET_SCALE, TARGET_SLOPE, Target, infer_target, known_target
+from kt_suite.models.training import (
+    DEFAULT_BATCH_SIZE,
+    OPTIMIZERS,
+    SCHEDULES,
+    make_optimizer,
+    make_schedule,
+    suitable_batch_sizes,
+    training_ranges,
+)
 
 INPUT_SCALE = "input_scale"
 BATCH_NORM_MOMENTUM = 0.9
-"""Keras' own default needs several hundred steps before a network can be judged in inference mode; short
-trials have fewer."""
-
-_OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
-_SCHEDULES = ("constant", "cosine", "warmup_cosine")
+"""Keras' default takes hundreds of steps until a network does well in inference; short trials have fewer."""
 
 
 class Supervised(HyperModel, abc.ABC):
@@ -72,6 +77,9 @@ class Supervised(HyperModel, abc.ABC):
     depth: ClassVar[str]
     """The hyperparameter that counts the blocks."""
 
+    ranges: dict[str, Range]
+    """The ranges by name; :meth:`add_ranges` replaces some."""
+
     def __init__(
         self,
         input_shape: Sequence[int] | None = None,
@@ -79,12 +87,12 @@ class Supervised(HyperModel, abc.ABC):
         *,
         task: str | None = None,
         one_hot: bool = False,
-        optimizer: Any = _OPTIMIZERS,
+        optimizer: Any = OPTIMIZERS,
         learning_rate: Any = (1e-3, 1e-2),
         sgd_learning_rate: Any = (5e-3, 1e-1),
         momentum: Any = (0.8, 0.95),
         weight_decay: Any = (1e-4, 1e-1),
-        schedule: Any = _SCHEDULES,
+        schedule: Any = SCHEDULES,
         warmup_share: Any = (0.05, 0.3),
         batch_size: Any = None,
         fixed: Mapping[str, Any] | None = None,
@@ -93,30 +101,24 @@ class Supervised(HyperModel, abc.ABC):
     ) -> None:
         super().__init__(name=name, tunable=tunable)
         self._given_shape = None if input_shape is None else self._check_given_shape(input_shape)
-        self._given_target = known_target(task, num_outputs, one_hot)
         self._task, self._num_outputs = task, num_outputs
-        self._shape, self._target = self._given_shape, self._given_target
+        self._shape, self._target = self._given_shape, known_target(task, num_outputs, one_hot)
         self._is_batched = False
         self.fixed = dict(fixed or {})
         self._seen: set[str] = set()
         self._has_default_batch_size = batch_size is None
-        self.ranges: dict[str, Range] = {}
+        self.ranges = {}
         self.add_ranges(
-            Range("optimizer", optimizer, "adam", names=_OPTIMIZERS),
-            Range("learning_rate", learning_rate, 3e-3, at_least=0, log=True),
-            Range("sgd_learning_rate", sgd_learning_rate, 2e-2, at_least=0, log=True),
-            Range("momentum", momentum, 0.9, at_least=0, below=1),
-            Range("weight_decay", weight_decay, 1e-2, at_least=0, log=True),
-            Range("schedule", schedule, "cosine", names=_SCHEDULES),
-            Range("warmup_share", warmup_share, 0.1, at_least=0, below=1),
-            Range(
-                "batch_size",
-                (32, 128) if batch_size is None else batch_size,
-                32,
-                at_least=1,
-                step=1,
-                doubles=True,
-            ),
+            *training_ranges(
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                sgd_learning_rate=sgd_learning_rate,
+                momentum=momentum,
+                weight_decay=weight_decay,
+                schedule=schedule,
+                warmup_share=warmup_share,
+                batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            )
         )
 
     def add_ranges(self, *ranges: Range) -> None:
@@ -140,8 +142,7 @@ class Supervised(HyperModel, abc.ABC):
 
     @property
     def objective(self) -> str:
-        """The metric to rank trials by. Unlike ``val_loss`` it holds no penalties, which are themselves
-        tuned."""
+        """The metric to rank trials by; unlike ``val_loss`` it holds no penalties, which are tuned."""
         return self._known()[1].objective
 
     @property
@@ -166,20 +167,19 @@ class Supervised(HyperModel, abc.ABC):
         facts = read_data(x, y)
         labels = facts.labels
         if validation_data is not None:
-            labels = np.concatenate([labels, _read_validation(validation_data, facts)])
+            labels = np.concatenate([labels, read_validation(validation_data, facts)])
         if self._given_shape not in (None, facts.input_shape):
-            raise InputError(
-                rule("x", f"hold inputs of the given input_shape {self._given_shape}", facts.input_shape)
-            )
+            must = f"hold inputs of the given input_shape {self._given_shape}"
+            raise InputError(rule("x", must, facts.input_shape))
         self.check_input_shape(facts.input_shape)
         target = infer_target(labels, task=self._task, num_outputs=self._num_outputs)
         self._shape, self._target, self._is_batched = facts.input_shape, target, facts.is_batched
         if self._has_default_batch_size and not facts.is_batched:
-            self._limit_batch_size(len(facts.labels))
+            suitable = suitable_batch_sizes(len(facts.labels))
+            self.add_ranges(dataclasses.replace(self.ranges["batch_size"], given=suitable))
 
     def check_activation(self) -> None:
-        """Raises :class:`~kt_suite.errors.InputError` where a choice of ``activation`` is unknown to
-        Keras."""
+        """Raises :class:`~kt_suite.errors.InputError` for a choice of ``activation`` unknown to Keras."""
         for name in self.ranges["activation"].choices or []:
             try:
                 keras.activations.get(name)
@@ -225,54 +225,23 @@ class Supervised(HyperModel, abc.ABC):
 
     def optimizer(self, hp: Any) -> Any:
         """Returns a new optimizer, with its peak learning rate."""
-        kind = self.tune(hp, "optimizer")
-        with hp.conditional_scope("optimizer", ["adam", "adamw", "rmsprop"]):
-            learning_rate = self.tune(hp, "learning_rate")
-        with hp.conditional_scope("optimizer", ["sgd"]):
-            sgd_learning_rate, momentum = self.tune(hp, "sgd_learning_rate"), self.tune(hp, "momentum")
-        with hp.conditional_scope("optimizer", ["adamw"]):
-            weight_decay = self.tune(hp, "weight_decay")
-        if kind == "adam":
-            return keras.optimizers.Adam(learning_rate)
-        if kind == "adamw":
-            return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
-        if kind == "sgd":
-            return keras.optimizers.SGD(sgd_learning_rate, momentum=momentum, nesterov=True)
-        if kind == "rmsprop":
-            return keras.optimizers.RMSprop(learning_rate)
-        raise InputError(
-            rule(
-                "optimizer", f"be one of {', '.join(_OPTIMIZERS)}", kind, "Override optimizer(hp) for others."
-            )
-        )
+        return make_optimizer(hp, functools.partial(self.tune, hp))
 
     def schedule(self, hp: Any) -> LearningRateSchedule | None:
         """Returns the callback that moves the learning rate, for :meth:`fit`; ``None`` for a constant one."""
         hp = self._with_fixed(hp)
-        kind = self.tune(hp, "schedule")
-        with hp.conditional_scope("schedule", ["warmup_cosine"]):
-            warmup = self.tune(hp, "warmup_share")
-        if kind not in _SCHEDULES:
-            raise InputError(
-                rule(
-                    "schedule",
-                    f"be one of {', '.join(_SCHEDULES)}",
-                    kind,
-                    "Override schedule(hp) for others.",
-                )
-            )
-        peak = self.optimizer(hp).get_config()["learning_rate"]
-        if kind == "constant" or not isinstance(
-            peak, float
-        ):  # an overridden optimizer may bring its own schedule
-            return None
-        return LearningRateSchedule(peak, warmup if kind == "warmup_cosine" else 0.0)
+        return make_schedule(hp, functools.partial(self.tune, hp), self.optimizer)
 
     def tune(self, hp: Any, name: str, index: int | None = None) -> Any:
-        """Returns the value of the hyperparameter ``name`` (``{name}_{index}`` with an index), declaring it
-        where it is new.
+        """Returns the value of a hyperparameter of :attr:`ranges`, declaring it where it is new.
 
-        Inside an inactive scope of ``hp`` it is ``None``.
+        Args:
+            hp: The hyperparameters that the piece of the model got.
+            name: A name in :attr:`ranges`.
+            index: Makes it a hyperparameter of its own, ``{name}_{index}``.
+
+        Returns:
+            Its value; ``None`` inside an inactive scope.
         """
         full_name = name if index is None else f"{name}_{index}"
         return self.ranges[name].declare(self._with_fixed(hp), full_name)
@@ -308,14 +277,13 @@ class Supervised(HyperModel, abc.ABC):
             set_moments(model, layers[TARGET_SLOPE], np.zeros_like(mean), variance)
 
     def callbacks(self, hp: Any) -> list[Any]:
-        """Returns the callbacks that are part of the training recipe; they run before those given to
-        ``fit``."""
+        """Returns the callbacks of the training recipe; they run before those given to ``fit``."""
         schedule = self.schedule(hp)
         return [] if schedule is None else [schedule]
 
     def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Adapts the scales to the training part of the data, and trains ``model`` with :meth:`callbacks`."""
-        options = {**self.fit_options(hp), **kwargs}
+        options = {**self.fit_options(self._with_fixed(hp)), **kwargs}
         x: Any = args[0] if args else options.get("x")
         y: Any = args[1] if len(args) > 1 else options.get("y")
         if is_dataset(x):
@@ -325,10 +293,8 @@ class Supervised(HyperModel, abc.ABC):
             x, y = x[rows], None if y is None else y[rows]
         self.adapt(model, x, y)
         given = options.get("callbacks") or []
-        options["callbacks"] = [
-            *self.callbacks(hp),
-            *(given if isinstance(given, (list, tuple)) else [given]),
-        ]
+        given = given if isinstance(given, (list, tuple)) else [given]
+        options["callbacks"] = [*self.callbacks(hp), *given]
         return model.fit(*args, **options)
 
     def _assemble(self, hp: Any) -> Any:
@@ -365,16 +331,10 @@ class Supervised(HyperModel, abc.ABC):
 
     def _known(self) -> tuple[tuple[int, ...], Target]:
         if self._shape is None or self._target is None:
+            must = "know input_shape, num_outputs and task before it is built"
             given = {"input_shape": self._shape, "num_outputs": self._num_outputs, "task": self._task}
             remedy = "Give them to the constructor, or let bind(x, y) read them from the data."
-            raise InputError(
-                rule(
-                    type(self).__name__,
-                    "know input_shape, num_outputs and task before it is built",
-                    given,
-                    remedy,
-                )
-            )
+            raise InputError(rule(type(self).__name__, must, given, remedy))
         return self._shape, self._target
 
     def _check_given_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -383,42 +343,7 @@ class Supervised(HyperModel, abc.ABC):
         except TypeError:
             sizes = ()
         if not sizes or any(size < 1 for size in sizes):
-            raise InputError(
-                rule(
-                    "input_shape", "be a tuple of sizes >= 1 without the batch axis", shape, "Such as (64,)."
-                )
-            )
+            must = "be a tuple of sizes >= 1 without the batch axis"
+            raise InputError(rule("input_shape", must, shape, "Such as (64,)."))
         self.check_input_shape(sizes)
         return sizes
-
-    def _limit_batch_size(self, num_rows: int) -> None:
-        high = min(128, max(8, 1 << (num_rows // 4).bit_length() - 1))
-        self.ranges["batch_size"] = dataclasses.replace(
-            self.ranges["batch_size"], given=(max(8, high // 4), high)
-        )
-
-
-def _read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
-    """Returns the labels of the validation data, after checking that it goes with the training data."""
-    if is_dataset(validation_data):
-        facts = read_data(validation_data, None, "validation ")
-    elif isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
-        facts = read_data(validation_data[0], validation_data[1], "validation ")
-    else:
-        kind = type(validation_data).__name__
-        raise InputError(rule("validation_data", "be (x, y), (x, y, weights) or a data set", kind))
-    if facts.input_shape != training.input_shape:
-        must = f"hold inputs of the training data's shape {training.input_shape}"
-        raise InputError(rule("validation x", must, facts.input_shape))
-    if facts.labels.shape[1:] != training.labels.shape[1:]:
-        must = (
-            f"have the shape of the training targets, (n, {', '.join(map(str, training.labels.shape[1:]))})"
-        )
-        raise InputError(rule("validation y", must, facts.labels.shape))
-    labels = facts.labels.astype(training.labels.dtype)
-    if not np.array_equal(labels, facts.labels):
-        kind = facts.labels.dtype.name
-        raise InputError(
-            rule("validation y", f"hold {training.labels.dtype.name} as the training targets do", kind)
-        )
-    return labels

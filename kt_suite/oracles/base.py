@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import numpy as np
 
-from kt_suite.errors import InputError, SearchFailedError, rule
+from kt_suite.errors import InputError, rule
 from kt_suite.hyperparameters import HyperParameters
-from kt_suite.objective import create_objective, to_loss
+from kt_suite.objective import check_reported, create_objective, to_loss
+from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
 from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.trial import Trial
+from kt_suite.oracles.untried import draw_untried
+from kt_suite.seeds import fresh_seed, trial_seed
 from kt_suite.space import Space
 from kt_suite.trial import Decision, Report, TrialRecord, TrialStatus
 
@@ -28,9 +32,11 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
     whatever happens; 0 is a seed; infinite scores fail; only completed trials can be best; failures count as
     consecutive only while they are the last trials to have ended.
 
-    **Thread safety**: ``create_trial``, ``update_trial`` and ``end_trial`` exclude each other. **Randomness**: a subclass draws
+    **Thread safety**: ``create_trial``, ``update_trial`` and ``end_trial`` exclude each other. **Randomness**: a
+        subclass draws
     from :meth:`generator`, which depends on the seed and the trial alone, so that a resumed search proposes what an
-    uninterrupted one would have. **State**: everything follows from the trials, but for what :meth:`checkpoint` returns.
+    uninterrupted one would have. **State**: everything follows from the trials, but for what :meth:`checkpoint`
+    returns.
 
     Args:
         objective: A metric name, an ``Objective``, a list of them (their signed sum is minimised), or ``None`` for a
@@ -72,14 +78,19 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        self.seed = _fresh_seed() if seed is None else int(seed)
+        self.seed = fresh_seed() if seed is None else int(seed)
         self.seed_is_given = seed is not None
-        self.hyperparameters = HyperParameters.of(self.hyperparameters)
+        self.hyperparameters: HyperParameters = HyperParameters.of(self.hyperparameters)
+        self.trials: dict[str, Any] = {}
+        self.ongoing_trials: dict[str, Any] = {}
+        self.start_order: list[str] = []
+        self.end_order: list[str] = []
         self._lock = threading.RLock()
         self._enqueued: list[dict[str, Any]] = []
         self._tried: dict[tuple[str, ...] | None, set[str]] = defaultdict(set)
         # Names that some build asked for: only of these can be said that another build did without them.
         self._declared: set[str] = set()
+        self._is_restoring = False
 
     # What subclasses use
 
@@ -87,8 +98,10 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         """Proposes the values of a new trial.
 
         Returns:
-            ``"status"``: ``"RUNNING"`` with ``"values"`` (and, where a schedule of budgets says so, ``"budget"``, ``"initial_epoch"``,
-            ``"rung"``, ``"bracket"``, ``"parent"``, ``"data_share"``, ``"fidelity"``); ``"IDLE"`` to be asked again after the next result;
+            ``"status"``: ``"RUNNING"`` with ``"values"`` (and, where a schedule of budgets says so, ``"budget"``,
+            ``"initial_epoch"``,
+            ``"rung"``, ``"bracket"``, ``"parent"``, ``"data_share"``, ``"fidelity"``); ``"IDLE"`` to be asked again
+            after the next result;
             ``"STOPPED"`` when there is nothing left to propose.
         """
         raise NotImplementedError(f"{type(self).__name__} must define populate_space(trial_id).")
@@ -117,6 +130,10 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
                 return True
         return False
 
+    def _random_values(self) -> dict[str, Any] | None:
+        # What oracles written for KerasTuner call in populate_space.
+        return draw_untried(self, self.space(), f"{len(self.trials):04d}")
+
     def loss(self, observation: Observation) -> float | None:
         """Returns the observation's score as something to minimise, or ``None`` without a usable score."""
         if observation.score is None or not math.isfinite(observation.score):
@@ -134,7 +151,8 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
     # What users call
 
     def enqueue(self, values: Mapping[str, Any]) -> None:
-        """Has ``values`` tried before anything else is proposed; hyperparameters that are not named take their defaults.
+        """Has ``values`` tried before anything else is proposed; hyperparameters that are not named take their
+        defaults.
 
         Raises:
             InputError: A name that is not in the space, or a value outside its range.
@@ -161,8 +179,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
                 return self.ongoing_trials[tuner_id]
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
-                trial.status, trial.message = TrialStatus.RUNNING, None
-                trial.record.attempt += 1
+                begin_again(trial)
             else:
                 trial = self._propose()
             if trial.status == TrialStatus.RUNNING:
@@ -192,7 +209,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial.snapshot()
             self.trials[trial_id] = trial
             self.start_order.append(trial_id)
-            self._tried[None].add(Space.key(trial.values))
+            self._note_tried(trial)
         return trial
 
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
@@ -213,7 +230,8 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         return Decision.CONTINUE
 
     def end_trial(self, trial: Any) -> None:
-        """Books a trial that ended as ``COMPLETED``, ``PRUNED``, ``INVALID`` (to be tried again if allowed) or ``FAILED``.
+        """Books a trial that ended as ``COMPLETED``, ``PRUNED``, ``INVALID`` (to be tried again if allowed) or
+        ``FAILED``.
 
         Raises:
             SearchFailedError: Too many trials in a row have failed. The books are complete all the same.
@@ -225,6 +243,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             self.update_space(ended.hyperparameters)
             if ended.status == TrialStatus.COMPLETED:
                 self._score(ended)
+            self._note_used(ended)
             self._note_tried(ended)
             self._run_times[ended.trial_id] += 1
             self.ongoing_trials = {slot: one for slot, one in self.ongoing_trials.items() if one is not ended}
@@ -241,17 +260,19 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial.message = f"The objective {self.objective.name!r} is {trial.score}."
             trial.status, trial.score = TrialStatus.INVALID, None
 
-    def _note_tried(self, trial: Any) -> None:
+    def _note_used(self, trial: Any) -> None:
         record, used = trial.snapshot(), trial.hyperparameters.used
         self._declared.update(used)
-        self._tried[None].add(Space.key(record.values))
         if used and record.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED):
             record.used = [*used, *(name for name in record.values if name not in self._declared)]
-            self._note_used(record)
 
-    def _note_used(self, record: TrialRecord) -> None:
-        if record.used is not None:
-            used = record.used_values
+    def _note_tried(self, trial: Trial) -> None:
+        # Values of names that are not in the space (tune_new_entries=False) take no part in proposals.
+        known = {hp.name for hp in self.hyperparameters.space}
+        values = {name: value for name, value in trial.values.items() if name in known}
+        self._tried[None].add(Space.key(values))
+        if trial.record.used is not None:
+            used = {name: value for name, value in trial.record.used_values.items() if name in known}
             self._tried[tuple(sorted(used))].add(Space.key(used))
 
     def _retry(self, trial: Any) -> bool:
@@ -266,10 +287,26 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
     def _check_consecutive_failures(self) -> None:
         check_consecutive_failures(self)
 
+    def update_space(self, hyperparameters: Any) -> None:
+        """Takes over hyperparameters that building has met.
+
+        Raises:
+            InputError: There are some, and ``allow_new_entries`` is false.
+        """
+        new = [hp.name for hp in hyperparameters.space if not self.hyperparameters._exists(hp.name, hp.conditions)]
+        if new and not self.allow_new_entries:
+            raise InputError(rule("Hyperparameters", "be among those given (allow_new_entries=False)", new[0]))
+        super().update_space(hyperparameters)
+
+    def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
+        if self.objective.name not in metrics:
+            check_reported(self.objective, metrics)
+
     # Saving
 
     def _save_if_alone(self, trial: Any) -> None:
-        # A plain KerasTuner tuner sets a project directory and reads these files back; ours keeps everything in search.db.
+        # A plain KerasTuner tuner sets a project directory and reads these files back; ours keeps everything in
+        # search.db.
         if self.directory_is_set:
             self._save_trial(trial)
             self.save()
@@ -281,6 +318,13 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
 
     def checkpoint(self) -> dict[str, Any]:
         """Returns what does not follow from the trials, JSON-able and small: it is stored at every change."""
+        own = self._own_checkpoint()
+        if type(self).get_state is not Oracle.get_state:  # an oracle written for KerasTuner, with state of its own
+            known = Oracle.get_state(self)
+            own["extra"] = {name: value for name, value in self.get_state().items() if name not in known}
+        return own
+
+    def _own_checkpoint(self) -> dict[str, Any]:
         unfinished = [*self._retry_queue, *(trial.trial_id for trial in self.ongoing_trials.values())]
         failures = {trial_id: self._run_times[trial_id] for trial_id in unfinished if self._run_times[trial_id]}
         return {"enqueued": self._enqueued, "declared": sorted(self._declared), "failures": failures}
@@ -294,56 +338,46 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         """
         self._enqueued = list(checkpoint.get("enqueued", []))
         self._declared = set(checkpoint.get("declared", []))
+        self._run_times.clear()
         self._run_times.update(checkpoint.get("failures", {}))
+        self._tried.clear()
+        self.trials, self.ongoing_trials, self.start_order, self._retry_queue = {}, {}, [], []
         finished: list[Trial] = []
         for trial in trials:
             self.trials[trial.trial_id] = trial
             self.start_order.append(trial.trial_id)
-            self._tried[None].add(Space.key(trial.values))
-            self._note_used(trial.record)
+            self._note_tried(trial)
             if trial.record.is_finished:
                 finished.append(trial)
             else:
                 self._retry_queue.append(trial.trial_id)
         finished.sort(key=lambda trial: (trial.record.ended or 0.0, trial.number))
         self.end_order = [trial.trial_id for trial in finished]
+        if "extra" in checkpoint:
+            self._is_restoring = True
+            self.set_state({**Oracle.get_state(self), **checkpoint["extra"]})
+            self._is_restoring = False
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state that a plain KerasTuner tuner saves."""
-        return {**super().get_state(), "checkpoint": self.checkpoint()}
+        return {**super().get_state(), "checkpoint": self._own_checkpoint()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what :meth:`get_state` returned; ``self.trials`` have been loaded before."""
+        if self._is_restoring:
+            return
+        trials = [self.trials[trial_id] for trial_id in state["start_order"]]
         super().set_state(state)
         self.hyperparameters = HyperParameters.of(self.hyperparameters)
-        trials = [Trial.from_state(self.trials[trial_id].get_state()) for trial_id in state["start_order"]]
-        self.ongoing_trials, self.start_order, self._retry_queue = {}, [], []
         self.restore(trials, state["checkpoint"])
 
-
-def check_consecutive_failures(oracle: Any) -> None:
-    """Raises ``SearchFailedError`` if the last trials to end have all failed and are too many."""
-    row: list[Any] = []
-    for trial_id in reversed(oracle.end_order):
-        if oracle.trials[trial_id].status != TrialStatus.FAILED:
-            break
-        row.append(oracle.trials[trial_id])
-    limit = oracle.max_consecutive_failed_trials
-    if row and len(row) % limit == 0:
-        first = row[-1]
-        raise SearchFailedError(
-            f"{len(row)} trials in a row have failed (max_consecutive_failed_trials={limit}). "
-            f"The first, trial {first.trial_id}:\n{first.message}"
-        )
-
-
-def trial_seed(seed: int, number: int) -> int:
-    """Returns the seed of the trial with a number: 31 bits that depend on nothing else."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
-
-
-def _fresh_seed() -> int:
-    return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+    def reload(self) -> None:
+        """Takes up what a plain KerasTuner tuner has saved in the project directory."""
+        self.trials = {}
+        for path in sorted(Path(self._project_dir).glob("trial_*/trial.json")):
+            trial = Trial.load(str(path))
+            self.trials[trial.trial_id] = trial
+        self.set_state(json.loads(Path(self._get_oracle_fname()).read_text(encoding="utf-8")))
 
 
 def _check_integer(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:
@@ -351,9 +385,3 @@ def _check_integer(name: str, value: Any, *, at_least: int, optional: bool = Fal
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
         raise InputError(rule(name, f"be an integer of at least {at_least}", value))
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Returns a remedy that names what ``name`` may have meant."""
-    matches = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {matches[0]!r}?" if matches else ""

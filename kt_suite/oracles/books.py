@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from kt_suite.hyperparameters import HyperParameters
-from kt_suite.oracles.base import Oracle, check_consecutive_failures, trial_seed
+from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
+from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.trial import Trial
+from kt_suite.seeds import trial_seed
 from kt_suite.trial import TrialRecord, TrialStatus
 
 
@@ -27,7 +28,7 @@ class Books:
             oracle.hyperparameters = HyperParameters.of(oracle.hyperparameters)
             oracle.save = lambda *args: None
             oracle._save_trial = lambda trial: None
-            oracle._check_consecutive_failures = partial(check_consecutive_failures, oracle)
+            oracle._check_consecutive_failures = lambda: None
         oracle.verbose = 0
 
     def adopt(self, trial: Any) -> Trial:
@@ -35,8 +36,7 @@ class Books:
         if isinstance(self.oracle, Oracle):
             return Trial.of(trial)
         if isinstance(trial, Trial):  # adopted before, so this is another attempt
-            trial.record.attempt += 1
-            trial.message = None
+            begin_again(trial)
             return trial
         adopted = Trial.of(trial)
         number = self.oracle.start_order.index(trial.trial_id)
@@ -48,8 +48,20 @@ class Books:
                 self.oracle.ongoing_trials[slot] = adopted
         return adopted
 
-    def settle(self, trial: Trial) -> None:
-        """Completes the record of a trial that has just ended."""
+    def end(self, trial: Trial) -> None:
+        """Has the oracle book a trial that has ended, and completes its record.
+
+        Raises:
+            SearchFailedError: Too many trials in a row have failed. The books are complete all the same.
+        """
+        try:
+            self.oracle.end_trial(trial)
+        finally:
+            self._settle(trial)
+        if not isinstance(self.oracle, Oracle):
+            check_consecutive_failures(self.oracle)
+
+    def _settle(self, trial: Trial) -> None:
         if not isinstance(self.oracle, Oracle):
             used = list(trial.hyperparameters.used)
             trial.record.used = used if used and trial.status == TrialStatus.COMPLETED else None

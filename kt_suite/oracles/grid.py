@@ -13,8 +13,10 @@ from kt_suite.trial import TrialStatus
 class GridSearchOracle(Oracle):
     """Walks the whole grid in a stable order, the hyperparameter met last varying fastest.
 
-    The grid is the tree of what building asks for: a hyperparameter belongs below those that were asked for before it, so that
-    conditional ones, and those that only some values of others bring about, are walked exactly where they matter. A ``Float``
+    The grid is the tree of what building asks for: a hyperparameter belongs below those that were asked for before
+        it, so that
+    conditional ones, and those that only some values of others bring about, are walked exactly where they matter. A
+    ``Float``
     without a step takes the ten points that KerasTuner takes.
 
     Nothing is kept but the trials: the next point follows from the paths of those that were proposed.
@@ -67,11 +69,11 @@ class GridSearchOracle(Oracle):
         return {"status": TrialStatus.RUNNING, "values": self._complete(prefix)}
 
     def _tree(self) -> _Node:
-        root = _Node()
+        root, known = _Node(), {hp.name for hp in self.hyperparameters.space}
         for trial_id in self.start_order:
             record = self.trials[trial_id].record
             names = self._order(record.values) if record.used is None else record.used
-            root.add([name for name in names if name in record.values], record.values)
+            root.add([name for name in names if name in record.values and name in known], record.values)
         return root
 
     def _order(self, values: Mapping[str, Any]) -> list[str]:

@@ -12,11 +12,11 @@ import numpy as np
 from kt_suite import brackets
 from kt_suite.brackets import Bracket, Standing, State
 from kt_suite.errors import InputError, ProjectError, rule
-from kt_suite.oracles.base import Oracle, near
+from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.progress import Progress
-from kt_suite.oracles.random import draw_untried
 from kt_suite.oracles.schedule_notes import asynchronous_notes, hyperband_notes
+from kt_suite.oracles.untried import draw_untried
 from kt_suite.space import Space
 from kt_suite.trial import TrialRecord, TrialStatus
 
@@ -33,23 +33,23 @@ Propose = Callable[[Space, list[Observation], np.random.Generator], "dict[str, A
 class HyperbandOracle(Oracle):
     """Trains many configurations for few epochs, and only the best of them for more.
 
-    References: Li et al., "Hyperband: A novel bandit-based approach to hyperparameter optimization", JMLR 18, 2018;
-    with ``asynchronous``, Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020 (ASHA); with
-    ``sampler="bayesian"``, the idea of Falkner et al., "BOHB: Robust and efficient hyperparameter optimization at
-    scale", ICML 2018.
+    References: Li et al., "Hyperband: A novel bandit-based approach to hyperparameter optimization", JMLR 18,
+    2018; with ``asynchronous``, Li et al., "A system for massively parallel hyperparameter tuning", MLSys
+    2020 (ASHA); with ``sampler="bayesian"``, the idea of Falkner et al., "BOHB: Robust and efficient
+    hyperparameter optimization at scale", ICML 2018.
 
     A promotion is a new trial, with the state of its parent to go on from. What differs from the papers:
 
     - Failed configurations are replaced, so that as many reach the full budget as without failures.
-    - A configuration is promoted once it is certain to be among the best of its rung, and other brackets start while
-      a rung is incomplete, so that slots stay busy.
-    - In a space with fewer points than the schedule asks for, brackets share what they have: no configuration is
-      trained twice to the same budget, and later brackets take the best known ones further.
-    - ASHA ends: it starts as many configurations as make the epochs of ``hyperband_iterations``, and then fills its
-      rungs to their planned sizes.
+    - A configuration is promoted once it is certain to be among the best of its rung, and other brackets
+      start while a rung is incomplete, so that slots stay busy.
+    - In a space with fewer points than the schedule asks for, brackets share what they have: no configuration
+      is trained twice to the same budget, and later brackets take the best known ones further.
+    - ASHA ends: it starts as many configurations as make the epochs of ``hyperband_iterations``, and then
+      fills its rungs to their planned sizes.
 
-    Inside a plain ``keras_tuner.Tuner`` every trial is trained for as many epochs as ``search`` says, from scratch:
-    only the tuners of kt_suite know of budgets.
+    Inside a plain ``keras_tuner.Tuner`` every trial is trained for as many epochs as ``search`` says, from
+    scratch: only the tuners of kt_suite know of budgets.
 
     Args:
         objective: As for ``Oracle``.
@@ -59,10 +59,12 @@ class HyperbandOracle(Oracle):
         seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
         asynchronous: Whether to promote without waiting for rungs to fill (ASHA).
-        sampler: Where new configurations come from: ``"random"``; ``"bayesian"``, a surrogate of the highest budget
-            with enough results; or a function from space, observations and generator to values, or to ``None``.
-        budget: What is rationed: ``"epochs"``; or ``"data"``, where every trial is trained for ``max_epochs``, from
-            scratch, on the share of the training data that costs as much as the epochs of its rung.
+        sampler: Where new configurations come from: ``"random"``; ``"bayesian"``, a surrogate of the highest
+            budget with enough results; or a function from space, observations and generator to values, or to
+            ``None``.
+        budget: What is rationed: ``"epochs"``; or ``"data"``, where every trial is trained for
+            ``max_epochs``, from scratch, on the share of the training data that costs as much as the epochs
+            of its rung.
         min_epochs: Smallest budget.
 
     Raises:
@@ -132,7 +134,7 @@ class HyperbandOracle(Oracle):
         return brackets.hyperband(*arguments)
 
     def notes(self) -> list[str]:
-        """Returns the arithmetic of the schedule: trials and epochs of each rung, for one run of each trial."""
+        """Returns the arithmetic of the schedule: trials and epochs of each rung, for one run a trial."""
         is_of_data = self.budget == "data"
         if self.asynchronous:
             lines = asynchronous_notes(self._brackets[0], is_of_data=is_of_data)
@@ -211,7 +213,7 @@ class HyperbandOracle(Oracle):
         )
 
     def _send(self, index: int, rung: int, config: str) -> dict[str, Any] | None:
-        """Returns the trial that trains a configuration to a rung; ``None`` where one has, which then counts."""
+        """Returns the trial that trains a configuration to a rung; ``None`` where one has: it counts."""
         progress = self._progress
         trials, level = progress.trials_of[config], progress.level(index, rung)
         if level not in trials:
@@ -295,8 +297,8 @@ class HyperbandOracle(Oracle):
             best.setdefault(self._progress.config_of.get(trial.trial_id, trial.trial_id), trial)
         return list(best.values())[:num_trials]
 
-    def checkpoint(self) -> dict[str, Any]:
-        return {**super().checkpoint(), "queue": self._queue, "borrowed": self._borrowed}
+    def _own_checkpoint(self) -> dict[str, Any]:
+        return {**super()._own_checkpoint(), "queue": self._queue, "borrowed": self._borrowed}
 
     def restore(self, trials: Iterable[Any], checkpoint: Mapping[str, Any]) -> None:
         super().restore(trials, checkpoint)
@@ -366,5 +368,5 @@ def _iterations(value: Any) -> float:
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise InputError(rule(name, f"be one of {list(known)}", value, near(str(value), known)))
+        raise InputError(rule(name, f"be one of {list(known)}", value))
     return str(value)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from kt_suite.errors import InputError, MissingExtraError, rule
-from kt_suite.oracles.base import Oracle, near
+from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.optuna_parameters import OptunaParameter, optuna_parameters
-from kt_suite.oracles.random import draw_untried
+from kt_suite.oracles.untried import draw_untried
 from kt_suite.trial import TrialRecord, TrialStatus
 
 # Proposals that may all be repeats before an untried point is drawn at random.
@@ -241,7 +241,7 @@ def _create_sampler(optuna: Any, sampler: Any) -> Any:
         return copy.deepcopy(sampler)
     if not isinstance(sampler, str) or sampler not in _SAMPLERS:
         must = f"be an optuna.samplers.BaseSampler or one of {sorted(_SAMPLERS)}"
-        raise InputError(rule("sampler", must, sampler, near(str(sampler), _SAMPLERS)))
+        raise InputError(rule("sampler", must, sampler))
     name, options = _SAMPLERS[sampler]
     try:
         return getattr(optuna.samplers, name)(**options)

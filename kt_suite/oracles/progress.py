@@ -20,8 +20,9 @@ _STATES = {
 class Progress:
     """The trials of a schedule by configuration, level and bracket.
 
-    A configuration is a set of values and all trials that trained it; it is named after the first of them. A level
-    is a position in the list of budgets that all brackets share: bracket ``i`` starts at level ``i % num_levels``.
+    A configuration is a set of values and all trials that trained it; it is named after the first of them. A
+    level is a position in the list of budgets that all brackets share: bracket ``i`` starts at level
+    ``i % num_levels``.
 
     Args:
         direction: ``"min"`` or ``"max"``.
@@ -51,7 +52,8 @@ class Progress:
         """Takes notice of new trials, and of what has become of those that had not ended.
 
         Args:
-            records: The trials proposed since the last call, in that order; those without a rung are passed over.
+            records: The trials proposed since the last call, in that order; those without a rung are passed
+                over.
         """
         for record in records:
             if record.bracket is not None and record.rung is not None:
@@ -96,7 +98,8 @@ class Progress:
     def entrants(self, bracket: int) -> list[str]:
         """Returns the configurations of other brackets that could start in this one, most promising first.
 
-        They have been trained to its first budget or to a lower one: the further they got the more promising, and
+        They have been trained to its first budget or to a lower one: the further they got the more promising,
+            and
         then the lower their loss.
         """
         level = self.level(bracket, 0)

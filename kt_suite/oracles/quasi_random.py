@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from kt_suite.oracles.base import Oracle
-from kt_suite.oracles.random import draw_untried
+from kt_suite.oracles.untried import draw_untried
 from kt_suite.trial import TrialStatus
 
 # Points that may all be repeats before the untried points of a finite space are drawn from at random.

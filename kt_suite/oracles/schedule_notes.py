@@ -29,7 +29,7 @@ def hyperband_notes(schedule: Sequence[Bracket], iterations: float, *, is_of_dat
 
 
 def asynchronous_notes(bracket: Bracket, *, is_of_data: bool) -> list[str]:
-    """Returns what ASHA is going to train, as far as that can be known: promotions depend on who finishes when.
+    """Returns what ASHA is going to train, as far as can be known: promotions depend on who finishes when.
 
     Args:
         bracket: The bracket.

@@ -49,7 +49,8 @@ class Trial(keras_tuner.engine.trial.Trial):  # type: ignore[misc]
         made = keras_tuner.engine.trial.Trial(hyperparameters, trial_id, status, message)
         self.record = record or TrialRecord(made.trial_id, 0, status, message=message)
         self.metrics = made.metrics
-        self.hyperparameters = None if hyperparameters is None else HyperParameters.of(hyperparameters)
+        # None only while KerasTuner's from_state makes an empty trial to fill.
+        self.hyperparameters: Any = None if hyperparameters is None else HyperParameters.of(hyperparameters)
 
     trial_id = _of_record("trial_id")
     status = _of_record("status")
@@ -110,8 +111,21 @@ class Trial(keras_tuner.engine.trial.Trial):  # type: ignore[misc]
             setattr(self, name, state[name])
         for name, value in state.get("record", {}).items():
             setattr(self.record, name, value)
+        self.snapshot()
 
     def get_state(self) -> dict[str, Any]:
         """Returns all that a plain KerasTuner tuner must write down to go on later."""
-        extra = ("number", "seed", "budget", "initial_epoch", "rung", "bracket", "parent", "data_share", "fidelity", "attempt", "used")
+        extra = (
+            "number",
+            "seed",
+            "budget",
+            "initial_epoch",
+            "rung",
+            "bracket",
+            "parent",
+            "data_share",
+            "fidelity",
+            "attempt",
+            "used",
+        )
         return {**super().get_state(), "record": {name: getattr(self.record, name) for name in extra}}

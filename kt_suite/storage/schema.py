@@ -18,14 +18,16 @@ VERSION = 1
 TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE trial (
-    trial_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL, status TEXT NOT NULL, "values" TEXT NOT NULL, used TEXT,
-    score REAL, score_std REAL, best_epoch INTEGER, metrics TEXT NOT NULL, seed INTEGER NOT NULL, budget INTEGER,
-    initial_epoch INTEGER NOT NULL, rung INTEGER, bracket INTEGER, parent TEXT, data_share REAL NOT NULL, fidelity REAL NOT NULL, slot TEXT,
-    attempt INTEGER NOT NULL, message TEXT, started REAL, ended REAL, epochs INTEGER NOT NULL
+    trial_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL, status TEXT NOT NULL, "values" TEXT NOT NULL,
+    used TEXT, score REAL, score_std REAL, best_epoch INTEGER, metrics TEXT NOT NULL, seed INTEGER NOT NULL,
+    budget INTEGER, initial_epoch INTEGER NOT NULL, rung INTEGER, bracket INTEGER, parent TEXT,
+    data_share REAL NOT NULL, fidelity REAL NOT NULL, slot TEXT, attempt INTEGER NOT NULL, message TEXT,
+    started REAL, ended REAL, epochs INTEGER NOT NULL
 );
 CREATE TABLE run (
-    trial_id TEXT NOT NULL REFERENCES trial, "index" INTEGER NOT NULL, seed INTEGER NOT NULL, score REAL, best_epoch INTEGER,
-    metrics TEXT NOT NULL, fold INTEGER, task TEXT, repeat INTEGER, seconds REAL, PRIMARY KEY (trial_id, "index")
+    trial_id TEXT NOT NULL REFERENCES trial, "index" INTEGER NOT NULL, seed INTEGER NOT NULL, score REAL,
+    best_epoch INTEGER, metrics TEXT NOT NULL, fold INTEGER, task TEXT, repeat INTEGER, seconds REAL,
+    PRIMARY KEY (trial_id, "index")
 );
 CREATE TABLE report (
     id INTEGER PRIMARY KEY AUTOINCREMENT, trial_id TEXT NOT NULL REFERENCES trial, attempt INTEGER NOT NULL,
@@ -33,13 +35,39 @@ CREATE TABLE report (
 );
 CREATE INDEX report_of_trial ON report (trial_id, attempt, run, epoch);
 CREATE TABLE event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, kind TEXT NOT NULL, trial_id TEXT, attempt INTEGER, detail TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, kind TEXT NOT NULL, trial_id TEXT,
+    attempt INTEGER, detail TEXT NOT NULL
 );
 """
 
 TRIAL_COLUMNS = (
-    *("trial_id", "number", "status", "values", "used", "score", "score_std", "best_epoch", "metrics", "seed", "budget"),
-    *("initial_epoch", "rung", "bracket", "parent", "data_share", "fidelity", "slot", "attempt", "message", "started", "ended", "epochs"),
+    *(
+        "trial_id",
+        "number",
+        "status",
+        "values",
+        "used",
+        "score",
+        "score_std",
+        "best_epoch",
+        "metrics",
+        "seed",
+        "budget",
+    ),
+    *(
+        "initial_epoch",
+        "rung",
+        "bracket",
+        "parent",
+        "data_share",
+        "fidelity",
+        "slot",
+        "attempt",
+        "message",
+        "started",
+        "ended",
+        "epochs",
+    ),
 )
 RUN_COLUMNS = ("index", "seed", "score", "best_epoch", "metrics", "fold", "task", "repeat", "seconds")
 _JSON_COLUMNS = frozenset({"values", "used", "metrics"})
@@ -53,7 +81,8 @@ def quoted(columns: tuple[str, ...]) -> str:
 def row_of(record: TrialRecord | RunRecord, columns: tuple[str, ...]) -> tuple[Any, ...]:
     """Returns a record's fields in the order of ``columns``, nested ones as JSON."""
     return tuple(
-        json.dumps(getattr(record, column)) if column in _JSON_COLUMNS else getattr(record, column) for column in columns
+        json.dumps(getattr(record, column)) if column in _JSON_COLUMNS else getattr(record, column)
+        for column in columns
     )
 
 

@@ -25,8 +25,10 @@ class Storage:
     Every report and every change of state is one transaction, so that a process killed at any instant leaves the search
     as it was after the last of them. The file is in WAL mode: others may read while the search writes.
 
-    **Thread safety**: methods may be called from any thread. **Processes**: one writer at a time (see :meth:`lock`), any
-    number of readers. **Ownership**: records passed in are written at once and not kept; those returned are the caller's.
+    **Thread safety**: methods may be called from any thread. **Processes**: one writer at a time (see :meth:`lock`),
+        any
+    number of readers. **Ownership**: records passed in are written at once and not kept; those returned are the
+    caller's.
 
     Use :meth:`create` or :meth:`open` in place of the constructor.
 
@@ -60,11 +62,17 @@ class Storage:
         draft.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.executescript(
-                f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = {schema.VERSION};" + schema.TABLES
+                f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = {schema.VERSION};"
+                + schema.TABLES
             )
             _write_facts(connection, facts)
             connection.commit()
-        os.replace(draft, path)
+        try:
+            os.link(draft, path)  # unlike a rename, it refuses to take the place of a search that appeared meanwhile
+        except FileExistsError:
+            raise ProjectError(rule("A new search", "have a directory of its own", str(directory))) from None
+        finally:
+            draft.unlink()
         return cls(path)
 
     @classmethod
@@ -162,6 +170,17 @@ class Storage:
             except sqlite3.DatabaseError as error:
                 raise _torn(self.path, error) from error
 
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Has all that is read inside belong to one moment."""
+        with self._mutex:
+            try:
+                self._connection.execute("BEGIN")
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of the search as a whole."""
@@ -179,9 +198,10 @@ class Storage:
     def trials(self) -> list[TrialRecord]:
         """Returns all trials in the order of their proposal."""
         runs: dict[str, list[RunRecord]] = {}
-        for row in self._rows('SELECT * FROM run ORDER BY trial_id, "index"'):
-            runs.setdefault(row["trial_id"], []).append(schema.run_of(row))
-        rows = self._rows("SELECT * FROM trial ORDER BY number")
+        with self._snapshot():
+            for row in self._rows('SELECT * FROM run ORDER BY trial_id, "index"'):
+                runs.setdefault(row["trial_id"], []).append(schema.run_of(row))
+            rows = self._rows("SELECT * FROM trial ORDER BY number")
         return [schema.trial_of(row, runs.get(row["trial_id"], [])) for row in rows]
 
     def reports(self, trial_id: str, attempt: int | None = None) -> list[Report]:
@@ -193,10 +213,17 @@ class Storage:
         return [schema.report_of(row) for row in self._rows(sql, (trial_id, attempt))]
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Returns the log from the event after id ``after`` on, each with id, time, kind, trial_id, attempt and details."""
+        """Returns the log from the event after id ``after`` on, each with id, time, kind, trial_id, attempt and
+        details.
+        """
         rows = self._rows("SELECT * FROM event WHERE id > ? ORDER BY id", (after,))
         keys = ("id", "time", "kind", "trial_id", "attempt")
         return [{**{key: row[key] for key in keys}, **json.loads(row["detail"])} for row in rows]
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a file is what a process left that was killed while it made a search."""
+    return path.name.startswith(f"{FILE_NAME}.") and ".new" in path.name
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
@@ -214,10 +241,14 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         raise _torn(path, error) from error
     if application != schema.APPLICATION_ID:
         connection.close()
-        raise StorageError(rule("A search.db", "be written by kt_suite", str(path), "Move it away, or choose another directory."))
+        raise StorageError(
+            rule("A search.db", "be written by kt_suite", str(path), "Move it away, or choose another directory.")
+        )
     if version > schema.VERSION:
         connection.close()
-        raise StorageError(rule("The format of a search.db", f"be at most {schema.VERSION}", version, "Upgrade kt_suite."))
+        raise StorageError(
+            rule("The format of a search.db", f"be at most {schema.VERSION}", version, "Upgrade kt_suite.")
+        )
     return connection
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kt_suite.testing.oracle_contract import OracleContract
     from kt_suite.testing.oracle_session import OracleSession
     from kt_suite.testing.storage_contract import StorageContract
+    from kt_suite.testing.toy_hyper_model import ToyHyperModel
 
 _HOMES = {
     "ExecutorContract": "executor_contract",
@@ -33,9 +34,17 @@ _HOMES = {
     "OracleContract": "oracle_contract",
     "OracleSession": "oracle_session",
     "StorageContract": "storage_contract",
+    "ToyHyperModel": "toy_hyper_model",
 }
 
-__all__ = ["ExecutorContract", "HyperModelContract", "OracleContract", "OracleSession", "StorageContract"]
+__all__ = [
+    "ExecutorContract",
+    "HyperModelContract",
+    "OracleContract",
+    "OracleSession",
+    "StorageContract",
+    "ToyHyperModel",
+]
 
 # A failed clause then shows the values that broke it, as in any test module.
 pytest.register_assert_rewrite(*(f"{__name__}.{home}" for home in _HOMES.values()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.oracles import Oracle, Trial, books
-from kt_suite.oracles.base import check_consecutive_failures
+from kt_suite.oracles.attempts import check_consecutive_failures
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialStatus
 

@@ -79,8 +79,11 @@ def test_a_file_of_a_near_name_is_pointed_at():
     [
         (["cnn", "--data", "iris"], ["(n, height, width[, channels])", "(90, 4)", "mlp"]),
         (["mlp", "--data", "iris", "--fix", "dropuot=0"], ["dropuot", "dropout"]),
-        (["mlp", "--data", "iris", "--executor", "inlin"], ["executor must be one of", "inline"]),
-        (["mlp", "--data", "iris", "--objective", "val_cleverness"], ["objective", "val_cleverness"]),
+        (["mlp", "--data", "iris", "--executor", "inlin"], ["executor must be", "Did you mean 'inline'?"]),
+        (
+            ["mlp", "--data", "iris", "--objective", "val_cleverness"],
+            ["--objective must be", "'val_cleverness'", "Give --direction min or max too."],
+        ),
     ],
 )
 def test_what_only_the_model_or_the_tuner_knows_is_named_before_training(arguments, parts):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
+import runpy
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kt_suite.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,46 +25,25 @@ def lines(language: str) -> list[str]:
     return [line for kind, text in BLOCKS if kind == language for line in text.splitlines()]
 
 
-def commands() -> list[str]:
-    """Returns the commands of the README, without those that install something or never end."""
-    return [line for line in lines("bash") if line.startswith(("kt-suite ", "python "))]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Returns an environment in which `kt-suite` and `python` are those under test, installed or not."""
-    binaries = folder / "bin"
-    binaries.mkdir()
-    start = f"#!/bin/sh\nexec {shlex.quote(sys.executable)}"
-    for name, code in {"kt-suite": " -c 'from kt_suite.cli import main; main()'", "python": ""}.items():
-        (binaries / name).write_text(f'{start}{code} "$@"\n')
-        (binaries / name).chmod(0o755)
-    return {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-
-
-def run(command: str, folder: Path, env: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, timeout=900, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def test_scripts_and_commands_run_in_the_order_of_the_readme(tmp_path: Path) -> None:
-    env = environment(tmp_path)
-    folder = tmp_path / "project"
-    folder.mkdir()
+def test_scripts_and_commands_run_in_the_order_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
     for kind, text in BLOCKS:
         if kind == "python":
-            named = re.match(r"# ([\w/]+\.py)\n", text)
-            path = folder / (named.group(1) if named else "snippet.py")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            named = re.match(r"# (\w+)\.py\n", text)
+            path = tmp_path / f"{named.group(1) if named else 'snippet'}.py"
             path.write_text(text, encoding="utf-8")
-            run(f"python {path.relative_to(folder)}", folder, env)
-        elif kind == "bash":
-            for line in text.splitlines():
-                if line in commands():
-                    run(line, folder, env)
-    assert (folder / "tensorboard_logs").is_dir()
+            runpy.run_path(str(path), run_name="__main__")
+        for line in text.splitlines():
+            if kind == "bash" and line.startswith("kt-suite "):
+                main(shlex.split(line)[1:], prog_name="kt-suite", standalone_mode=False)
+    monkeypatch.delitem(sys.modules, "net")
+    shown = capsys.readouterr().out
+    assert "tensorboard --logdir tensorboard_logs" in shown
+    assert "'trial_id'" in shown
+    assert (tmp_path / "searches" / "iris" / "search.db").is_file()
+    assert (tmp_path / "tensorboard_logs").is_dir()
 
 
 def test_one_line_installs_and_searches() -> None:
@@ -85,7 +66,17 @@ def test_links_lead_to_files() -> None:
 
 @pytest.mark.slow
 def test_the_first_line_finds_a_good_model(tmp_path: Path) -> None:
-    env = environment(tmp_path)
-    shown = run("kt-suite tune cnn --data digits --seed 0", tmp_path, env)
-    assert "tensorboard --logdir " in shown
-    shutil.rmtree(tmp_path / "bin")
+    (line,) = [line for line in lines("bash") if line.startswith(INSTALL_AND_RUN)]
+    command = shlex.split(line.removeprefix(INSTALL_AND_RUN))
+    done = subprocess.run(
+        [sys.executable, "-m", "kt_suite", *command[1:], "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["trials"] >= 10
+    assert found["failed"] == 0
+    assert found["test"]["accuracy"] >= 0.97

@@ -31,62 +31,44 @@ _ODD_SPACE = [
     entry("Choice", "large", values=[2**60 + 1, 2**60 + 3]),
     entry("Choice", "learning_rate", values=[1e-5, 0.1]),
     entry("Choice", "unit sizes", values=[(3, 3), (5, 5)]),
+    entry("Choice", "units", values=["few", "many"]),  # numbers in the other search
 ]
-_ODD_VALUES = [
+_ODD_VALUES: list[dict[str, Any]] = [
     {
-        _ODD_NAME: None,
-        "mixed": True,
-        "flag": True,
+        _ODD_NAME: odd,
+        "mixed": mixed,
+        "flag": flag,
         "large": 2**60 + 1,
         "learning_rate": 1e-5,
-        "unit sizes": (3, 3),
-    },
-    {
-        _ODD_NAME: 1.0,
-        "mixed": 2,
-        "flag": False,
-        "large": 2**60 + 3,
-        "learning_rate": 0.1,
-        "unit sizes": (5, 5),
-    },
-    {
-        _ODD_NAME: 'x "y" <b>é</b>',
-        "mixed": "three",
-        "flag": True,
-        "large": 2**60 + 1,
-        "learning_rate": 0.1,
-        "unit sizes": (3, 3),
-    },
-]
-_ODD_SHOWN = [
-    {
-        _ODD_NAME: "None",
-        "mixed": "True",
-        "flag": True,
-        "large": str(2**60 + 1),
-        "learning_rate": 1e-5,
-        "unit sizes": "[3, 3]",
-    },
-    {
-        _ODD_NAME: "1.0",
-        "mixed": "2",
-        "flag": False,
-        "large": str(2**60 + 3),
-        "learning_rate": 0.1,
-        "unit sizes": "[5, 5]",
-    },
-    {
-        _ODD_NAME: 'x "y" <b>é</b>',
-        "mixed": "three",
-        "flag": True,
-        "large": str(2**60 + 1),
-        "learning_rate": 0.1,
-        "unit sizes": "[3, 3]",
-    },
+        "unit sizes": sizes,
+        "units": "few",
+    }
+    for odd, mixed, flag, sizes in (
+        (None, True, True, (3, 3)),
+        (1.0, 2, False, (5, 5)),
+        ('x "y" <b>é</b>', "three", True, (3, 3)),
+    )
 ]
 
 FIRST = make_info()
 ODD = make_info("odd/../<script>näme", space=_ODD_SPACE)
+_ODD_UNITS = f"units ({search_directory(ODD, '').name})"
+_ODD_SHOWN = [
+    {
+        _ODD_NAME: odd,
+        "mixed": mixed,
+        "flag": flag,
+        "large": "1152921504606846977",
+        "learning_rate": 1e-5,
+        "unit sizes": sizes,
+        _ODD_UNITS: "few",
+    }
+    for odd, mixed, flag, sizes in (
+        ("None", "True", True, "[3, 3]"),
+        ("1.0", "2", False, "[5, 5]"),
+        ('x "y" <b>é</b>', "three", True, "[3, 3]"),
+    )
+]
 FIRST_TRIALS = [
     make_trial(0),
     make_trial(1),
@@ -95,7 +77,7 @@ FIRST_TRIALS = [
     make_trial(4, values={**make_trial(4).values, "late": 3}),
 ]
 FIRST_NAMES = {item["config"]["name"] for item in SPACE}
-ODD_NAMES = {item["config"]["name"] for item in _ODD_SPACE}
+ODD_NAMES = set(_ODD_SHOWN[0])
 ODD_TRIALS = [make_trial(number, values=values) for number, values in enumerate(_ODD_VALUES)]
 
 
@@ -273,7 +255,9 @@ def test_failed_trials_are_marked(server: Server) -> None:
     assert statuses == [success, success, failure, unknown, success]
 
 
-@pytest.mark.parametrize("hparam", ["learning_rate", "momentum", _ODD_NAME, "mixed", "large", "late"])
+@pytest.mark.parametrize(
+    "hparam", ["learning_rate", "momentum", _ODD_NAME, "mixed", "large", "late", "units", _ODD_UNITS]
+)
 def test_every_column_can_be_sorted(server: Server, hparam: str) -> None:
     assert len(server.groups(hparam=hparam, order="ORDER_ASC")) == len(FIRST_TRIALS) + len(ODD_TRIALS)
 

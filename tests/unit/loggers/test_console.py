@@ -19,7 +19,7 @@ from kt_suite.loggers.console import Console
 from kt_suite.loggers.lines import printable
 from kt_suite.loggers.live_view import LiveView
 from kt_suite.loggers.progress import SearchProgress
-from kt_suite.trial import TrialStatus
+from kt_suite.trial import Report, TrialStatus
 from tests.unit.loggers.fake_search import entry, make_info, make_reports, make_trial, play, play_trial
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -171,7 +171,9 @@ def test_names_and_values_are_shown_as_text() -> None:
     assert "[red]a[/red] \\x1b[31m\\n[/bold" in text
     progress = SearchProgress(make_info(**{**info, "trials": [trial, wrong]}))
     progress.begin_trial(trial)
-    drawn = "\n".join(picture(progress))
+    progress.report(trial, Report(0, 0, {NASTY: 0.5}))
+    drawn = "\n".join(picture(progress, width=300))
+    assert drawn.count("[red]a[/red] \\x1b[31m\\n[/bold=0.5") == 1
     assert "\x1b" not in drawn
     assert "[red]a[/red] \\x1b[31m" in drawn
 
@@ -190,6 +192,20 @@ def test_long_values_are_cut() -> None:
     ]
     assert "n=" + "x" * 31 + "…" in line
     assert len(line) < 200
+
+
+def test_long_names_that_begin_alike_are_all_shown() -> None:
+    values = {"x" * 40 + "a": 1, "x" * 40 + "b": 2}
+    (line,) = [line for line in lines_of(make_trial(0, values=values)) if "trial 0000" in line[:20]]
+    assert line.endswith("=1  " + "x" * 31 + "…=2")
+
+
+def test_a_log_file_of_another_encoding_gets_escapes() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = rich.console.Console(file=file, width=200, force_terminal=False)
+    play(Console(1, console), make_info(), [make_trial(0, score_std=0.1, values={"größe": "大"})])
+    file.seek(0)
+    assert "gr\\xf6\\xdfe=\\u5927" in file.read()
 
 
 def test_a_failed_trial_without_a_reason_is_shown() -> None:

@@ -102,6 +102,7 @@ BAD = {
         "columns kind.*return_inverse",
     ),
     "sparse": (scipy.sparse.eye(4), Y, "toarray"),
+    "generator": ((row for row in X), Y, "data set, but got 'generator'"),
     "targets twice": (tf.data.Dataset.from_tensor_slices((X, Y)).batch(2), Y, "left out"),
     "no targets in a data set": (tf.data.Dataset.from_tensor_slices(X).batch(2), None, "yield"),
     "no batches": (tf.data.Dataset.from_tensor_slices((X, Y)), None, r"\.batch\("),
