@@ -61,9 +61,7 @@ def event_file_writer(directory: Path) -> WriteTrial:
         start = summary_v2.hparams_pb(VALUES, trial_id=str(number))
         writer.add_event(event_pb2.Event(wall_time=time.time(), summary=start))
         for epoch in range(NUM_EPOCHS):
-            values = [
-                summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in METRICS.items()
-            ]
+            values = [summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in METRICS.items()]
             summary = summary_pb2.Summary(value=values)
             writer.add_event(event_pb2.Event(wall_time=time.time(), step=epoch, summary=summary))
         writer.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 from kt_suite.errors import KTSuiteError, SearchFailedError
 from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.flight import Flight
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
@@ -44,6 +45,7 @@ class Search:
         limits: Asked before a trial is proposed and after every report.
         on_ended: Called after each attempt that ended (retention of checkpoints).
         pruner: Judges every epoch of every run.
+        window: Trials proposed ahead and booked in the order of proposal (see ``Flight``).
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Search:
         limits: Limits,
         on_ended: Callable[[Trial], None] = lambda trial: None,
         pruner: Pruner | None = None,
+        window: int | None = None,
     ) -> None:
         self.oracle = oracle
         self.executor = executor
@@ -70,8 +73,7 @@ class Search:
         self.pruner = pruner
         self._on_ended = on_ended
         self._planned_epochs: int | None = None
-        self._running: dict[str, Trial] = {}
-        self._slot_of: dict[str, str] = {}
+        self._flight = Flight(window)
         self._losses: Counter[str] = Counter()
         self._num_hyperparameters = len(oracle.hyperparameters.space)
         self._over: str | None = None
@@ -130,36 +132,51 @@ class Search:
 
     def _loop(self) -> str:
         while True:
-            verdict = self._fill_slots()
-            if not self._running:
-                if verdict is None and self._is_idle:
-                    raise KTSuiteError(
-                        "The oracle must propose a trial when none is running, but it is idle. Mend its populate_space."
-                    )
+            self._check_limits()
+            verdict = self._propose() if self._over is None else self._over
+            self._start_waiting()
+            if not len(self._flight):
                 if verdict is not None:
                     return verdict
+                if self._is_idle:
+                    raise KTSuiteError("The oracle must propose when no trial is running. Mend its populate_space.")
             for event in self.executor.events():
                 self._handle(event)
 
-    def _fill_slots(self) -> str | None:
-        """Starts trials on free slots; returns why there will be no more, or ``None`` if there may be."""
-        for slot in self.executor.slots():
-            self._over = self._over or self.limits.reached()
-            if self._over is not None:
-                return self._over
-            if self.executor.capacity() <= 0:
-                break
-            if slot in self._slot_of.values():
-                continue
+    def _check_limits(self) -> None:
+        if self._over is None:
+            self._over = self.limits.reached()
+            for trial in self._flight.at_work() if self._over else []:
+                trial.message = f"Stopped: {self._over}."
+                self.executor.stop(trial.trial_id)
+
+    def _propose(self) -> str | None:
+        """Asks the oracle for trials as long as there is room; returns why there will be no more, if so."""
+        self._is_idle = False
+        while self._flight.room(len(self._free_slots())) > 0:
             self.runner.pre_create_trial()
-            trial = self.oracle.create_trial(slot)
+            name = self._flight.name()
+            trial = self.oracle.create_trial(name)
             if trial.status == TrialStatus.STOPPED:
                 return self._why_stopped()
             self._is_idle = trial.status == TrialStatus.IDLE
             if self._is_idle:
-                break
-            self._begin(self.books.adopt(trial), slot)
+                return None
+            adopted = self.books.adopt(trial)
+            adopted.record.started = adopted.record.ended = None
+            self.storage.write_attempt("propose", adopted.snapshot(), self._changed_facts())
+            self._flight.add(adopted, name)
         return None
+
+    def _free_slots(self) -> list[str]:
+        return [slot for slot in self.executor.slots() if slot not in self._flight.slots][: self.executor.capacity()]
+
+    def _start_waiting(self) -> None:
+        for slot in self._free_slots():
+            trial = self._flight.next_waiting()
+            if trial is None or self._over is not None:
+                return
+            self._start(trial, slot)
 
     def _why_stopped(self) -> str:
         max_trials = self.oracle.max_trials
@@ -167,16 +184,15 @@ class Search:
             return "all trials done"
         return "the space is exhausted"
 
-    def _begin(self, trial: Trial, slot: str) -> None:
+    def _start(self, trial: Trial, slot: str) -> None:
         record = trial.record
-        record.slot, record.started, record.ended = slot, time.time(), None
+        record.slot, record.started = slot, time.time()
         record.runs, record.epochs, record.score = [], 0, None
         trial.hyperparameters.used = {}
-        self.storage.begin_attempt(trial.snapshot(), self._changed_facts())
+        self.storage.write_attempt("begin", trial.snapshot(), {})
         directory = attempt_directory(self.directory, record.trial_id, record.attempt)
         directory.mkdir(parents=True, exist_ok=True)
-        self._running[trial.trial_id] = trial
-        self._slot_of[trial.trial_id] = slot
+        self._flight.start(trial, slot)
         self._log("on_trial_begin", record)
         self.runner.on_trial_begin(trial)
         self.executor.submit(
@@ -196,7 +212,7 @@ class Search:
         return str(attempt_directory(self.directory, trial_id, attempt))
 
     def _on_report(self, trial_id: str, report: Report) -> Decision:
-        trial = self._running.get(trial_id)
+        trial = self._flight.running(trial_id)
         if trial is None or trial.record.attempt != report.attempt:
             return Decision.STOP  # an attempt that was given up: nothing it says counts
         trial.record.epochs += 1
@@ -205,23 +221,25 @@ class Search:
         decision = self.oracle.report(trial, report) if isinstance(self.oracle, Oracle) else Decision.CONTINUE
         if decision is Decision.CONTINUE:
             decision = self._judge(trial.record, report)
-        self._over = self._over or self.limits.reached()
-        if self._over is not None:
-            trial.message = f"Stopped: {self._over}."
-            return Decision.STOP
-        return decision
+        self._check_limits()
+        return decision if self._over is None else Decision.STOP
 
     def _handle(self, event: Event) -> None:
-        trial = self._running.get(event.trial_id)
+        trial = self._flight.running(event.trial_id)
         if event.kind == "started" or trial is None or trial.record.attempt != event.attempt:
             return
         if event.error is not None:
             raise event.error
+        trial.record.ended = time.time()
+        self._flight.land(event)
+        for landed, how in self._flight.to_book():
+            self._book(landed, how)
+
+    def _book(self, trial: Trial, event: Event) -> None:
         if event.hyperparameters is not None:
             trial.hyperparameters = HyperParameters.from_config(event.hyperparameters)
             trial.hyperparameters.used = dict(event.used or {})
         self._conclude(trial, event)
-        del self._running[trial.trial_id], self._slot_of[trial.trial_id]
         if event.kind == "lost" and self._may_be_lost_again(trial):
             self.books.requeue_lost(trial)
             self._store_end(trial)
@@ -237,7 +255,6 @@ class Search:
         return False
 
     def _conclude(self, trial: Trial, event: Event) -> None:
-        trial.record.ended = time.time()
         if event.kind in ("failed", "lost"):
             trial.status = TrialStatus.FAILED if event.is_final else TrialStatus.INVALID
             trial.message = event.message
@@ -279,22 +296,17 @@ class Search:
             raise failure
 
     def _store_end(self, trial: Trial) -> None:
-        self.storage.end_attempt(trial.snapshot(), self._changed_facts())
+        self.storage.write_attempt("end", trial.snapshot(), self._changed_facts())
         self._on_ended(trial)
         self._log("on_trial_end", trial.record, trial.status == TrialStatus.INVALID)
 
     def _lay_down(self, reason: str) -> None:
         """Stores that the trials still under way wait to be started again."""
-        for trial in self._running.values():
-            trial.status, trial.message, trial.record.ended = (
-                TrialStatus.IDLE,
-                f"Not finished: the search was {reason}.",
-                time.time(),
-            )
-            self.storage.end_attempt(trial.snapshot(), self._changed_facts())
+        for trial in self._flight.give_up():
+            trial.status, trial.message = TrialStatus.IDLE, f"Not finished: the search was {reason}."
+            trial.record.ended = time.time()
+            self.storage.write_attempt("end", trial.snapshot(), self._changed_facts())
             self._log("on_trial_end", trial.record, True)
-        self._running.clear()
-        self._slot_of.clear()
 
     def _changed_facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"oracle_state": self.books.checkpoint(), "elapsed": self.limits.elapsed}

@@ -32,6 +32,9 @@ from kt_suite.search import Search
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
 
+# Trials proposed ahead where deterministic=True.
+WINDOW = 4
+
 
 class Tuner(TrialRunner):
     """Searches the space of a hypermodel for the values that train best.
@@ -65,6 +68,8 @@ class Tuner(TrialRunner):
             batch.
         patience: Trials in a row without a better score that end the search.
         target: Score that ends the search.
+        deterministic: Whether proposals are to be the same whatever executor trains, and however fast: so many trials
+            are proposed ahead (``True`` stands for 4), and results are booked in the order of proposal.
         facts: Anything JSON-able to be stored with the search.
 
     Raises:
@@ -98,6 +103,7 @@ class Tuner(TrialRunner):
         time_budget: float | datetime.timedelta | None = None,
         patience: int | None = None,
         target: float | None = None,
+        deterministic: bool | int = False,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
@@ -118,6 +124,7 @@ class Tuner(TrialRunner):
         self.directory, self.project_name = str(directory or "."), self._path.name
         self._user_facts = dict(facts or {})
         self._limits = Limits(self._direction, time_budget=time_budget, patience=patience, target=target)
+        self._window = WINDOW if deterministic is True else deterministic or None
         self.pruner = pruner_by_name(pruner) if isinstance(pruner, str) else pruner
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._given_seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
@@ -186,6 +193,7 @@ class Tuner(TrialRunner):
             on_ended=Retention(self._path, self.oracle, self.keep_checkpoints).on_ended,
             limits=self._limits,
             pruner=self.pruner,
+            window=self._window,
         )
         with storage.lock(), _generators_kept():
             storage.update_facts(self._changing_facts())

@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before TensorFlow is loaded. One thread an operation and plain kernels: the same numbers on every machine, and
+# Before TensorFlow is loaded. One thread an operation and plain kernels: the same numbers on every machine and
 # room for others on it. Subprocesses inherit this, and import the same kt_suite as the test that starts them.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 Array = np.ndarray
+
+MAX_ENUMERATED = 4096
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Domain:
     Attributes:
         levels: For each axis its coordinates in increasing order; ``None`` for a continuous axis.
         is_category: Which axes are unordered, of shape ``(d,)``.
+        is_conditional: Which axes may be inactive, of shape ``(d,)``.
         parents: The axes that decide which others are active.
         activity: From full points ``(n, d)`` to booleans ``(n, d)``: which coordinates are active.
     """
 
     levels: tuple[Array | None, ...]
     is_category: Array
+    is_conditional: Array
     parents: tuple[int, ...] = ()
     activity: Callable[[Array], Array] | None = None
 
@@ -39,17 +43,23 @@ class Domain:
         """The axes that have levels."""
         return tuple(j for j, levels in enumerate(self.levels) if levels is not None)
 
-    def num_points(self) -> float:
-        """Returns the number of full points, infinite with a continuous axis."""
-        return float(np.prod([np.inf if levels is None else len(levels) for levels in self.levels]))
+    @property
+    def is_small(self) -> bool:
+        """Whether the domain is finite and all its points can be looked at."""
+        counts = [np.inf if levels is None else len(levels) for levels in self.levels]
+        return float(np.prod(counts)) <= MAX_ENUMERATED
 
     def snap(self, points: Array) -> Array:
         """Returns points ``(n, d)`` inside the cube, finite axes on their nearest levels."""
         points = np.clip(points, 0.0, 1.0)
         for j in self.finite_axes:
-            levels = self._levels(j)
-            points[:, j] = levels[np.searchsorted(0.5 * (levels[1:] + levels[:-1]), points[:, j])]
+            points[:, j] = self._levels(j)[self.level_indices(j, points[:, j])]
         return points
+
+    def level_indices(self, axis: int, coordinates: Array) -> Array:
+        """Returns the indices of the levels of a finite axis that are nearest to coordinates, of the same shape."""
+        levels = self._levels(axis)
+        return np.asarray(np.searchsorted(0.5 * (levels[1:] + levels[:-1]), coordinates))
 
     def sample(self, rng: np.random.Generator, num_points: int) -> Array:
         """Returns uniform points, of shape ``(num_points, d)``."""
@@ -68,6 +78,57 @@ class Domain:
             return points.copy()
         _, first, which = np.unique(points[:, self.parents], axis=0, return_index=True, return_inverse=True)
         return np.where(self.activity(points[first])[which.ravel()], points, np.nan)
+
+    def with_learned_activity(self, points: Array) -> Domain:
+        """Returns the domain that also knows of conditions which nobody declared, but which known points obey.
+
+        A build may ask for ``units_3`` only if there are three layers, in plain Python. Then an axis that should be active
+        holds NaN in some points. If another, finite axis decides where, by its level alone, this becomes a rule; a level that
+        was never seen follows its nearest neighbour, or, of a category, leaves the axis active.
+
+        Args:
+            points: Known points, of shape ``(n, d)``, NaN where inactive.
+        """
+        rules: dict[int, tuple[int, Array]] = {}
+        is_off = np.isnan(points)
+        for j in np.flatnonzero(is_off.any(axis=0) & ~is_off.all(axis=0) & ~self.is_conditional):
+            found = [(len(seen), axis, seen) for axis in self.finite_axes if (seen := self._rule(points, j, axis))]
+            if found:
+                _, axis, seen = min(found, key=lambda item: item[:2])
+                rules[int(j)] = axis, self._extend(axis, seen)
+        if not rules:
+            return self
+        declared = self.activity
+
+        def activity(full: Array) -> Array:
+            is_active = np.ones(full.shape, dtype=bool) if declared is None else declared(full)
+            for j, (axis, is_on) in rules.items():
+                is_active[:, j] &= is_on[self.level_indices(axis, full[:, axis])] & is_active[:, axis]
+            return is_active
+
+        parents = tuple(sorted({*self.parents, *(axis for axis, _ in rules.values())}))
+        is_conditional = self.is_conditional.copy()
+        is_conditional[list(rules)] = True
+        return replace(self, is_conditional=is_conditional, parents=parents, activity=activity)
+
+    def _rule(self, points: Array, j: int, axis: int) -> dict[int, bool] | None:
+        """Returns, for each level of ``axis`` in known points, whether axis ``j`` is active there; ``None`` if that varies."""
+        if axis == j or np.isnan(points[:, axis]).any():
+            return None
+        seen: dict[int, bool] = {}
+        indices = self.level_indices(axis, points[:, axis])
+        for index, is_on in zip(indices, ~np.isnan(points[:, j]), strict=True):
+            if seen.setdefault(int(index), bool(is_on)) != is_on:
+                return None
+        return seen
+
+    def _extend(self, axis: int, seen: dict[int, bool]) -> Array:
+        known = np.array(sorted(seen))
+        is_on = np.array([seen[index] for index in known])
+        every = np.arange(len(self._levels(axis)))
+        if self.is_category[axis]:
+            return np.array([seen.get(int(index), True) for index in every])
+        return np.asarray(is_on[np.argmin(np.abs(every[:, None] - known), axis=1)])
 
     def neighbours(self, axis: int, num_levels: int) -> Array:
         """Returns, for each level of a finite axis, the indices of the levels to compare it with.

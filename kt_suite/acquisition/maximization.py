@@ -10,8 +10,6 @@ from kt_suite.acquisition.domain import Domain
 
 Array = np.ndarray
 
-MAX_ENUMERATED = 4096
-
 _NUM_NEAR = 20
 _NUM_ROUNDS = 3
 _NUM_CALLS = 60
@@ -30,7 +28,7 @@ def maximize(
 ) -> Array:
     """Returns points that maximise an acquisition, best first.
 
-    A finite domain of at most ``MAX_ENUMERATED`` points is gone through whole. Elsewhere many points are drawn, uniformly and
+    A small finite domain is gone through whole. Elsewhere many points are drawn, uniformly and
     around ``anchors``, and the best of them climb: continuous axes by gradient (ordered axes with many levels join in, and are
     put on a level afterwards), then finite axes one at a time, each over all its levels, until neither helps.
 
@@ -45,7 +43,7 @@ def maximize(
     Returns:
         Full points, of shape ``(n, d)``: those that climbed and those drawn, in decreasing order of the acquisition.
     """
-    if domain.num_points() <= MAX_ENUMERATED:
+    if domain.is_small:
         points = domain.all_points()
         return points[np.argsort(-acquisition(domain.mask(points)), kind="stable")]
     points = np.concatenate([domain.sample(rng, num_samples), _around(anchors, domain, rng)])
@@ -121,7 +119,7 @@ def _exchange(
     levels = domain.levels[axis]
     if levels is None:
         return points, values
-    compared = domain.neighbours(axis, _NUM_COMPARED)[np.searchsorted(levels, points[:, axis])]
+    compared = domain.neighbours(axis, _NUM_COMPARED)[domain.level_indices(axis, points[:, axis])]
     tried = np.repeat(points, compared.shape[1], axis=0)
     tried[:, axis] = levels[compared.ravel()]
     heights = acquisition(domain.mask(tried)).reshape(compared.shape)

@@ -46,9 +46,7 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-@click.group(
-    cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kt-suite")
 @click.pass_context
 def main(context: click.Context) -> None:

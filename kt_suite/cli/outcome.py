@@ -89,9 +89,7 @@ class Outcome:
             "direction": self.direction,
             "trials": len(self.records),
             "failed": self.num_failed,
-            "best": None
-            if best is None
-            else {"trial_id": best.trial_id, "score": best.score, "values": best.values},
+            "best": None if best is None else {"trial_id": best.trial_id, "score": best.score, "values": best.values},
             "seconds": round(leaderboard.busy_seconds(self.records), 3),
             "executor": self.facts["executor"],
         }

@@ -78,9 +78,7 @@ class ModelReference:
         module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source, folder)
         found = getattr(module, name, None)
         if found is None:
-            public = [
-                item for item, value in vars(module).items() if callable(value) and not item.startswith("_")
-            ]
+            public = [item for item, value in vars(module).items() if callable(value) and not item.startswith("_")]
             raise InputError(rule("MODEL", f"name something in {source}", name, did_you_mean(name, public)))
         is_class = isinstance(found, type)
         if is_class and issubclass(found, keras_tuner.HyperModel):
@@ -156,9 +154,7 @@ def _import_module(name: str, folder: str) -> ModuleType:
 
 def _described(error: Exception) -> str:
     """Returns an error of a user's code in one line, with the place it came from."""
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError) or not frames or frames[-1].filename == __file__:
         return text

@@ -70,10 +70,10 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
 
     if hasattr(model, "bind"):
         model.bind(data.x_train, data.y_train, (data.x_val, data.y_val))
-    objective = _objective(call.objective or getattr(model, "objective", "val_loss"), call.direction)
+    name = call.objective or str(getattr(model, "objective", "val_loss"))
     return getattr(kt_suite, TUNERS[call.tuner])(
         model,
-        objective=objective,
+        objective=_objective(name, call.direction),
         max_trials=call.max_trials,
         seed=call.seed,
         executor=call.executor,
@@ -103,9 +103,7 @@ def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
     import keras
 
     objective = tuner.oracle.objective
-    stopping = keras.callbacks.EarlyStopping(
-        monitor=objective.name, mode=objective.direction, patience=PATIENCE
-    )
+    stopping = keras.callbacks.EarlyStopping(monitor=objective.name, mode=objective.direction, patience=PATIENCE)
     with _told_how_to_resume(Path(tuner.project_dir)), warnings.catch_warnings():
         # A metric that does not exist is an error of ours, in one line.
         warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
@@ -146,9 +144,7 @@ def _without_result(outcome: Outcome) -> SearchFailedError:
     return SearchFailedError(rule("A search", "have a trial that ends with a score", got, reason))
 
 
-def _verdict(
-    outcome: Outcome, best: TrialRecord, test: dict[str, float], num_rows: int, save: str | None
-) -> str:
+def _verdict(outcome: Outcome, best: TrialRecord, test: dict[str, float], num_rows: int, save: str | None) -> str:
     scores = ", ".join(f"{name} {number(value)}" for name, value in test.items())
     epoch = "" if best.best_epoch is None else f" in epoch {best.best_epoch + 1}"
     lines = [

@@ -80,9 +80,7 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     "else val_loss]",
 )
 @click.option("--direction", **_one_of("min", "max"), help="For a metric of your own.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits and of the search."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits and of the search.")
 @click.option(
     "--executions-per-trial",
     type=click.IntRange(1),
@@ -90,9 +88,7 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="Trainings of each trial, whose mean counts.",
 )
-@click.option(
-    "--directory", metavar="DIR", default=DIRECTORY, show_default=True, help="Where searches are kept."
-)
+@click.option("--directory", metavar="DIR", default=DIRECTORY, show_default=True, help="Where searches are kept.")
 @click.option("--project-name", metavar="NAME", help="Name of the search.  [default: MODEL-DATA-TUNER]")
 @click.option("--overwrite", is_flag=True, help="Start anew where a search of that name exists.")
 @click.option(
@@ -109,9 +105,7 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="Best trials whose weights stay on disk.",
 )
-@click.option(
-    "--save", metavar="FILE.keras", help="Write the best model to this file; plain Keras can load it."
-)
+@click.option("--save", metavar="FILE.keras", help="Write the best model to this file; plain Keras can load it.")
 @click.option(
     "--fix",
     metavar="NAME=VALUE",
@@ -126,17 +120,15 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="0: print the outcome only; 1: and progress.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; progress goes to stderr."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; progress goes to stderr.")
 def tune(
     directory: str, project_name: str | None, overwrite: bool, verbose: int, as_json: bool, **arguments: Any
 ) -> None:
     """Search for the hyperparameters with which MODEL trains best.
 
     MODEL is a ready one (cnn, mlp), package.module:Class or path/to/file.py:Class, where Class is a
-    HyperModel or a function build(hp). A seed splits the data: 60 % to train on, 20 % to rank the trials,
-    20 % to test the best one.
+    HyperModel or a function build(hp). A seed splits the data: 70 % to train on, 15 % to rank the trials,
+    15 % to test the best one.
 
     A search of the same name is carried on if the same call began it, with more trials if --max-trials has
     grown.
@@ -160,14 +152,10 @@ def resume(directory: str, verbose: int, as_json: bool) -> None:
     project = find_search(directory)
     call = Call.of(project)
     if call is None:
-        raise ProjectError(
-            rule("DIR", "hold a search begun by kt-suite tune", directory, "Run its script again.")
-        )
+        raise ProjectError(rule("DIR", "hold a search begun by kt-suite tune", directory, "Run its script again."))
     if call.digest is not None and Path(call.data).is_file() and digest(Path(call.data)) != call.digest:
         must = "be as it was when the search began"
-        raise ProjectError(
-            rule(f"The data in {call.data}", must, "another content", "Restore it, or tune anew.")
-        )
+        raise ProjectError(rule(f"The data in {call.data}", must, "another content", "Restore it, or tune anew."))
     session.run(call, project, overwrite=False, verbose=verbose, as_json=as_json)
 
 

@@ -24,8 +24,8 @@ def load_data(
     task: str | None = None,
     layout: Layout | None = None,
     seed: int = 0,
-    validation_share: float = 0.2,
-    test_share: float = 0.2,
+    validation_share: float = 0.15,
+    test_share: float = 0.15,
 ) -> DataSet:
     """Loads a data set and splits it into training, validation and test parts.
 
@@ -51,7 +51,7 @@ def load_data(
     Example:
         >>> data = load_data("iris")
         >>> data.x_train.shape, data.task, data.class_names
-        ((90, 4), 'multiclass', ('setosa', 'versicolor', 'virginica'))
+        ((106, 4), 'multiclass', ('setosa', 'versicolor', 'virginica'))
     """
     return read_table(source, target, task).split(
         seed, layout=layout, validation_share=validation_share, test_share=test_share
@@ -65,9 +65,7 @@ def read_table(source: str, target: str | None = None, task: str | None = None) 
     path = Path(source)
     suffix = path.suffix.lower()
     if target is not None and (source in BUILT_IN or suffix != ".csv"):
-        raise InputError(
-            rule("target", "be given for .csv data only", target, f"Leave it out with {source!r}.")
-        )
+        raise InputError(rule("target", "be given for .csv data only", target, f"Leave it out with {source!r}."))
     if source in BUILT_IN:
         return _load_built_in(source)
     if suffix == ".csv":

@@ -27,6 +27,4 @@ def not_finite(what: str, counts: Mapping[str, int]) -> InputError:
     """Returns the error about missing values; ``counts`` says how many are where."""
     found = ", ".join(f"{name} ({count} missing)" for name, count in counts.items())
     remedy = "Fill them in (with the median of the column, say), or remove those rows or columns."
-    return InputError(
-        f"{what} must hold finite numbers, but got NaN, infinite or empty values in {found}. {remedy}"
-    )
+    return InputError(f"{what} must hold finite numbers, but got NaN, infinite or empty values in {found}. {remedy}")

@@ -43,8 +43,8 @@ class Table:
         seed: int,
         *,
         layout: Layout | None = None,
-        validation_share: float = 0.2,
-        test_share: float = 0.2,
+        validation_share: float = 0.15,
+        test_share: float = 0.15,
     ) -> DataSet:
         """Returns the parts, with those split off that were not given; arguments as in ``load_data``."""
         shares = (validation_share, test_share)
@@ -57,8 +57,8 @@ class Table:
             self._check_size(math.ceil(1 / min(wanted.values())))
         rows = {"training": np.arange(len(self.y))}
         for name, share in wanted.items():
-            left = rows["training"]
-            rows["training"], rows[name] = self._split_off(left, share * len(self.y) / len(left), seed)
+            num_rows = max(1, round(share * len(self.y)))
+            rows["training"], rows[name] = self._split_off(rows["training"], num_rows, seed)
         x, feature_names = self._encode(rows["training"])
         parts = {name: (x[where], self.y[where]) for name, where in rows.items()}
         x_train, y_train = parts["training"]
@@ -71,11 +71,11 @@ class Table:
             feature_names=feature_names,
         )
 
-    def _split_off(self, rows: Array, share: float, seed: int) -> tuple[Array, Array]:
+    def _split_off(self, rows: Array, num_rows: int, seed: int) -> tuple[Array, Array]:
         from sklearn.model_selection import train_test_split
 
         strata = self.y[rows] if self.is_stratified else None
-        kept, taken = train_test_split(rows, test_size=share, random_state=seed, stratify=strata)
+        kept, taken = train_test_split(rows, test_size=num_rows, random_state=seed, stratify=strata)
         return kept, taken
 
     @property

@@ -11,9 +11,7 @@ from kt_suite.data.messages import shortened
 from kt_suite.errors import InputError, rule
 
 
-def encode_targets(
-    parts: Sequence[Array], task: str | None, name: str
-) -> tuple[str, tuple[str, ...], list[Array]]:
+def encode_targets(parts: Sequence[Array], task: str | None, name: str) -> tuple[str, tuple[str, ...], list[Array]]:
     """Returns the task, the names of the classes, and the targets of each part as a model takes them."""
     y = parts[0]
     if task is None:

@@ -55,9 +55,7 @@ class Console(Logger):
     Example:
         >>> from kt_suite.loggers import SearchInfo
         >>> logger = Console(verbose=1)
-        >>> logger.on_search_begin(
-        ...     SearchInfo("digits", "5eed", "projects/digits", "val_loss", "min", max_trials=3)
-        ... )
+        >>> logger.on_search_begin(SearchInfo("digits", "5eed", "projects/digits", "val_loss", "min", max_trials=3))
         Search digits: min val_loss, 3 trials at most
           oracle     unknown; 0 hyperparameters
           executor   unknown

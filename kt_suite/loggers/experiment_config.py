@@ -26,7 +26,7 @@ from kt_suite.loggers.layout import SEARCH_RUN
 
 _COLUMNS_FILE = "columns.json"
 _CONFIG_RUN = re.compile(r"_hparams-[0-9a-f]{16}")
-_MAX_ROUNDS = 10
+_MAX_ROUNDS = 20
 
 
 def publish_columns(search: Path, columns: SearchColumns) -> None:
@@ -79,11 +79,14 @@ def _config_is_current(logdir: Path) -> bool:
     current = logdir / f"_hparams-{digest}"
     configs = (path for path in logdir.glob("_hparams-*") if _CONFIG_RUN.fullmatch(path.name))
     outdated = [path for path in configs if path != current]
-    events = (event for file in event_files(current) for event in read_events(file))
-    is_written = any(event.HasField("summary") for event in events)
-    if not is_written:
-        with EventWriter(current) as writer:
-            writer.value(value)
+    try:
+        events = (event for file in event_files(current) for event in read_events(file))
+        is_written = any(event.HasField("summary") for event in events)
+        if not is_written:
+            with EventWriter(current) as writer:
+                writer.value(value)
+    except FileNotFoundError:  # another process has just removed it, and will see that it must not
+        return False
     for path in outdated:
         # Another process may be about it too, and Windows keeps files that are open: the next change retries.
         with contextlib.suppress(OSError):

@@ -34,9 +34,7 @@ def cut(text: str, width: int) -> str:
 
 def values_line(values: Mapping[str, Any]) -> str:
     """Returns values as ``name=value`` pairs, long ones cut."""
-    return "  ".join(
-        f"{cut(printable(name), _MAX_VALUE)}={_value_text(value)}" for name, value in values.items()
-    )
+    return "  ".join(f"{cut(printable(name), _MAX_VALUE)}={_value_text(value)}" for name, value in values.items())
 
 
 def reason_line(trial: TrialRecord) -> str:
@@ -115,9 +113,7 @@ def end_lines(progress: SearchProgress, reason: str) -> list[str]:
     """Returns why the search ended, what came out, and where to look."""
     info, best, failures = progress.info, progress.best, progress.failures
     counts = ", ".join(f"{count} {status.lower()}" for status, count in progress.counts.items())
-    lines = [
-        f"Search {info.name} ended: {reason} ({counts or 'no trial ended'}; {duration(progress.seconds)})"
-    ]
+    lines = [f"Search {info.name} ended: {reason} ({counts or 'no trial ended'}; {duration(progress.seconds)})"]
     if best is not None:
         score = f"{info.objective}={score_text(best)}"
         lines.append(f"  best       trial {best.trial_id}: {score}  {values_line(best.values)}")

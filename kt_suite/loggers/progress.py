@@ -109,7 +109,8 @@ class SearchProgress:
         self.running.pop(trial.trial_id, None)
         if trial.is_finished and not will_retry:
             self.finished.append(_copy(trial))
-            self.best = incumbent([*([self.best] if self.best else []), trial], self.info.direction)
+            known = [self.best] if self.best is not None else []
+            self.best = incumbent([*known, self.finished[-1]], self.info.direction)
 
 
 def _copy(trial: TrialRecord) -> TrialRecord:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kt_suite.oracles.base import Oracle
+from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.optuna_study import OptunaStudy
 from kt_suite.oracles.trial import Trial
-from kt_suite.trial import TrialRecord, TrialStatus
+from kt_suite.trial import TrialStatus
 
 
 class OptunaOracle(Oracle):
@@ -55,7 +56,7 @@ class OptunaOracle(Oracle):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        self._study = OptunaStudy(sampler, [self.objective], _scores)
+        self._study = OptunaStudy(sampler, [self.objective], self._scores)
 
     @property
     def study(self) -> Any:
@@ -70,13 +71,13 @@ class OptunaOracle(Oracle):
             return {"status": TrialStatus.STOPPED}
         return {"status": TrialStatus.RUNNING, "values": values}
 
-    def checkpoint(self) -> dict[str, Any]:
-        return {**super().checkpoint(), "optuna": self._study.checkpoint()}
+    def _own_checkpoint(self) -> dict[str, Any]:
+        return {**super()._own_checkpoint(), "optuna": self._study.checkpoint()}
 
     def restore(self, trials: Iterable[Trial], checkpoint: Mapping[str, Any]) -> None:
         super().restore(trials, checkpoint)
         self._study.restore(checkpoint.get("optuna", []))
 
-
-def _scores(record: TrialRecord) -> list[float] | None:
-    return None if record.score is None else [record.score]
+    def _scores(self, trial_id: str) -> list[float] | None:
+        observation = Observation.of(self.trials[trial_id].record)
+        return None if self.loss(observation) is None else [float(observation.score or 0.0)]

@@ -32,7 +32,7 @@ _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 # What these propose follows from the trials and the generator alone.
 _MEMORYLESS = ("TPESampler", "GPSampler", "RandomSampler", "BruteForceSampler")
 
-Scores = Callable[[TrialRecord], "Sequence[float] | None"]
+Scores = Callable[[str], "Sequence[float] | None"]
 
 
 class OptunaStudy:
@@ -53,7 +53,7 @@ class OptunaStudy:
     Args:
         sampler: An ``optuna.samplers.BaseSampler``, which is copied, or the name of one.
         objectives: Objectives with a ``name`` and a ``direction``.
-        scores: From the record of a trial to its scores, one for each objective, or ``None`` without usable ones.
+        scores: From the id of a trial to its scores, one for each objective, or ``None`` without usable ones.
 
     Raises:
         MissingExtraError: Optuna, or a package that the named sampler needs, is not installed.
@@ -197,7 +197,7 @@ class OptunaStudy:
 
     def _tell(self, number: int, record: TrialRecord) -> None:
         trial, states = self._pending.pop(number), self._optuna.trial.TrialState
-        scores = self._scores(record) if record.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) else None
+        scores = self._scores(record.trial_id)
         if scores is None:
             self._study.tell(trial, state=states.FAIL)
         elif record.status == TrialStatus.PRUNED:

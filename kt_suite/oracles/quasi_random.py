@@ -11,6 +11,7 @@ from scipy.stats import qmc
 
 from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.untried import draw_untried
+from kt_suite.space import Space
 from kt_suite.trial import TrialStatus
 
 # Points that may all be repeats before the untried points of a finite space are drawn from at random.
@@ -67,16 +68,24 @@ class QuasiRandomOracle(Oracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values at the trial's point of the sequence, or at the first after it that is no repeat."""
-        space = self.space()
-        points = sobol(len(space), seed=self.seed, first=int(trial_id))
-        for _ in range(_MAX_COLLISIONS):
-            values = space.from_unit(next(points))
-            if not self.has_tried(values):
-                return {"status": TrialStatus.RUNNING, "values": values}
-        untried = draw_untried(self, space, trial_id)
-        if untried is None:
+        values = draw_sobol(self, self.space(), trial_id)
+        if values is None:
             return {"status": TrialStatus.STOPPED}
-        return {"status": TrialStatus.RUNNING, "values": untried}
+        return {"status": TrialStatus.RUNNING, "values": values}
+
+
+def draw_sobol(oracle: Oracle, space: Space, trial_id: str) -> dict[str, Any] | None:
+    """Returns the values at a trial's point of a scrambled Sobol sequence, or at the first after it that no trial has had.
+
+    Returns:
+        The values; ``None`` when a finite space holds no others.
+    """
+    points = sobol(len(space), seed=oracle.seed, first=int(trial_id))
+    for _ in range(_MAX_COLLISIONS):
+        values = space.from_unit(next(points))
+        if not oracle.has_tried(values):
+            return values
+    return draw_untried(oracle, space, trial_id)
 
 
 def sobol(num_dimensions: int, *, seed: int, first: int = 0) -> Iterator[np.ndarray]:

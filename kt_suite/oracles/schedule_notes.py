@@ -39,7 +39,7 @@ def asynchronous_notes(bracket: Bracket, *, is_of_data: bool) -> list[str]:
         budgets = ", ".join(str(rung.budget) for rung in bracket.rungs)
         return [f"ASHA until it is stopped: budgets of {budgets} epochs"]
     return [
-        f"ASHA: about {bracket.num_trials} trials, more where promotions come too early",
+        f"ASHA: at least {bracket.num_trials} trials, and those of promotions that later results overtake",
         describe(bracket, is_of_data=is_of_data),
     ]
 

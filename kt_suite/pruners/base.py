@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 from kt_suite.errors import InputError, rule
@@ -46,3 +47,8 @@ def check_integer(name: str, value: Any, *, at_least: int) -> None:
     """Raises ``InputError`` unless ``value`` is a whole number of at least ``at_least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InputError(rule(name, f"be an integer of at least {at_least}", value))
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a number, and not NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)

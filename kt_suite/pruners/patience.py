@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from kt_suite.errors import InputError, rule
-from kt_suite.pruners.base import Pruner, check_integer
+from kt_suite.pruners.base import Pruner, check_integer, is_number
 from kt_suite.pruners.curves import Curves
 from kt_suite.trial import Decision, Report, TrialRecord, TrialStatus
 
@@ -32,11 +32,7 @@ class PatiencePruner(Pruner):
 
     def __init__(self, patience: int = 5, min_delta: float = 0.0) -> None:
         check_integer("patience", patience, at_least=1)
-        if (
-            isinstance(min_delta, bool)
-            or not isinstance(min_delta, (int, float))
-            or not 0 <= min_delta < math.inf
-        ):
+        if not is_number(min_delta) or not 0 <= min_delta < math.inf:
             raise InputError(rule("min_delta", "be a number of at least 0", min_delta))
         self.patience = patience
         self.min_delta = min_delta
@@ -54,9 +50,7 @@ class PatiencePruner(Pruner):
         curve = self._curves.add(trial, report, loss)
         best = self._best[report.run]
         has_stalled = report.epoch - curve.improved >= self.patience
-        return (
-            Decision.STOP if has_stalled and math.isfinite(best) and curve.best >= best else Decision.CONTINUE
-        )
+        return Decision.STOP if has_stalled and math.isfinite(best) and curve.best >= best else Decision.CONTINUE
 
     def end(self, trial: TrialRecord) -> None:
         curves = self._curves.pop(trial)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite.errors import InputError, rule
-from kt_suite.pruners.base import Pruner, check_integer
+from kt_suite.pruners.base import Pruner, check_integer, is_number
 from kt_suite.pruners.curves import Curves
 from kt_suite.trial import Decision, Report, TrialRecord, TrialStatus
 
@@ -34,11 +34,8 @@ class PercentilePruner(Pruner):
         >>> pruner = PercentilePruner(25, num_warmup_epochs=3)
     """
 
-    def __init__(
-        self, percentile: float = 25.0, *, num_startup_trials: int = 5, num_warmup_epochs: int = 0
-    ) -> None:
-        is_number = isinstance(percentile, (int, float)) and not isinstance(percentile, bool)
-        if not is_number or not 0 < percentile < 100:
+    def __init__(self, percentile: float = 25.0, *, num_startup_trials: int = 5, num_warmup_epochs: int = 0) -> None:
+        if not is_number(percentile) or not 0 < percentile < 100:
             raise InputError(rule("percentile", "lie between 0 and 100, both excluded", percentile))
         check_integer("num_startup_trials", num_startup_trials, at_least=1)
         check_integer("num_warmup_epochs", num_warmup_epochs, at_least=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from kt_suite.errors import InputError, rule
 from kt_suite.objective import to_loss
-from kt_suite.pruners.base import Pruner, check_integer
+from kt_suite.pruners.base import Pruner, check_integer, is_number
 from kt_suite.trial import Decision, Report, TrialRecord
 
 
@@ -27,14 +27,9 @@ class ThresholdPruner(Pruner):
         >>> pruner = ThresholdPruner(upper=10.0)  # a loss above 10 has diverged
     """
 
-    def __init__(
-        self, lower: float | None = None, upper: float | None = None, *, num_warmup_epochs: int = 0
-    ) -> None:
+    def __init__(self, lower: float | None = None, upper: float | None = None, *, num_warmup_epochs: int = 0) -> None:
         for name, bound in (("lower", lower), ("upper", upper)):
-            is_number = (
-                isinstance(bound, (int, float)) and not isinstance(bound, bool) and not math.isnan(bound)
-            )
-            if bound is not None and not is_number:
+            if bound is not None and not is_number(bound):
                 raise InputError(rule(name, "be a number or None", bound))
         if lower is not None and upper is not None and lower >= upper:
             raise InputError(rule("lower", f"be less than upper={upper}", lower))

@@ -119,15 +119,14 @@ class Storage:
         with self._transaction() as connection:
             _write_facts(connection, facts)
 
-    def begin_attempt(self, trial: TrialRecord, facts: Mapping[str, Any]) -> None:
-        """Stores that an attempt of ``trial`` starts, with facts that changed in the same step (the oracle's state)."""
-        self._write_attempt("begin", trial, facts)
+    def write_attempt(self, kind: str, trial: TrialRecord, facts: Mapping[str, Any]) -> None:
+        """Stores a step in the life of an attempt, with facts that changed in the same step (the oracle's state).
 
-    def end_attempt(self, trial: TrialRecord, facts: Mapping[str, Any]) -> None:
-        """Stores how an attempt of ``trial`` ended, with facts that changed in the same step (the oracle's state)."""
-        self._write_attempt("end", trial, facts)
-
-    def _write_attempt(self, kind: str, trial: TrialRecord, facts: Mapping[str, Any]) -> None:
+        Args:
+            kind: ``"propose"``, ``"begin"`` or ``"end"``.
+            trial: The trial as it is now.
+            facts: Facts by name; each must be JSON-able.
+        """
         columns = schema.quoted(schema.TRIAL_COLUMNS)
         marks = ", ".join("?" * len(schema.TRIAL_COLUMNS))
         with self._transaction() as connection:

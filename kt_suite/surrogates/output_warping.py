@@ -20,7 +20,7 @@ class OutputWarping:
     Yeo and Johnson, "A new family of power transformations to improve normality or symmetry", Biometrika 87(4), 2000; that
     optimisers gain by it: Cowen-Rivers et al., "HEBO: pushing the limits of sample-efficient hyperparameter optimisation", JAIR 74,
     2022, arXiv 2012.03826. Deviation from HEBO: the user of this class can compare the marginal likelihoods with and
-    without the power transform, by :meth:`log_jacobian`, and take it only where it helps.
+    without the power transform, by :meth:`log_slopes`, and take it only where it helps.
 
     Attributes:
         bound: Losses above it count as equal to it, so that a diverged training does not flatten all the others.
@@ -70,11 +70,11 @@ class OutputWarping:
         z = (np.minimum(loss, self.bound) - self.center) / self.spread
         return np.asarray((_yeo_johnson(z, self.power) - self.warped_center) / self.warped_spread)
 
-    def log_jacobian(self, loss: Array) -> float:
-        """Returns the sum of the logarithms of the map's slopes at losses of shape ``(n,)``, bounds left aside."""
+    def log_slopes(self, loss: Array) -> Array:
+        """Returns the logarithms of the map's slopes at losses, of the same shape, the bound left aside."""
         z = (np.minimum(loss, self.bound) - self.center) / self.spread
-        powered = (self.power - 1.0) * float(np.sum(np.sign(z) * np.log1p(np.abs(z))))
-        return powered - len(z) * float(np.log(self.warped_spread) + np.log(self.spread))
+        powered = (self.power - 1.0) * np.sign(z) * np.log1p(np.abs(z))
+        return np.asarray(powered - np.log(self.warped_spread) - np.log(self.spread))
 
 
 def _yeo_johnson(z: Array, power: float) -> Array:

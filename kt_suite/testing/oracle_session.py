@@ -96,7 +96,7 @@ class OracleSession:
             return None
         trial = self._books.adopt(proposed)
         trial.status = TrialStatus.RUNNING
-        self._storage.begin_attempt(trial.snapshot(), self._facts())
+        self._storage.write_attempt("begin", trial.snapshot(), self._facts())
         self.trials.append(trial)
         return trial
 
@@ -116,7 +116,7 @@ class OracleSession:
             self.oracle.end_trial(trial)
         finally:
             self._books.settle(trial)
-            self._storage.end_attempt(trial.snapshot(), self._facts())
+            self._storage.write_attempt("end", trial.snapshot(), self._facts())
         if not isinstance(self.oracle, Oracle):
             check_consecutive_failures(self.oracle)
         return trial

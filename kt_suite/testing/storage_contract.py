@@ -57,8 +57,8 @@ class StorageContract(Contract):
         bare = TrialRecord("0001", 1)
         storage = storage_class.create(tmp_path, {})
         for trial in (full, bare):
-            storage.begin_attempt(trial, {})
-        storage.end_attempt(full, {})
+            storage.write_attempt("begin", trial, {})
+        storage.write_attempt("end", full, {})
         storage.close()
         assert repr(storage_class.open(tmp_path).trials()) == repr([full, bare])
 
@@ -67,7 +67,7 @@ class StorageContract(Contract):
         storage = storage_class.create(tmp_path, {})
         for attempt in (1, 2):
             trial = TrialRecord("0000", 0, attempt=attempt, runs=[RunRecord(run, run) for run in range(attempt)])
-            storage.begin_attempt(trial, {})
+            storage.write_attempt("begin", trial, {})
             for run, epoch in ((1, 0), (0, 1), (0, 0)):
                 storage.add_report("0000", Report(run, epoch, {"loss": attempt + epoch / 10, "nan": math.nan}, 7.5, attempt))
         assert [(one.attempt, len(one.runs)) for one in storage.trials()] == [(2, 2)]
@@ -144,7 +144,7 @@ class StorageContract(Contract):
     def test_threads_can_write_side_by_side(self, storage_class: Any, tmp_path: Path) -> None:
         """Nothing is lost when several threads write."""
         storage = storage_class.create(tmp_path, {})
-        storage.begin_attempt(TrialRecord("0000", 0), {})
+        storage.write_attempt("begin", TrialRecord("0000", 0), {})
 
         def report(run: int) -> None:
             for epoch in range(25):
@@ -184,7 +184,7 @@ class StorageContract(Contract):
     def test_a_search_is_never_made_over_another(self, storage_class: Any, tmp_path: Path) -> None:
         """Making a search where one is raises an error, and leaves the first as it was."""
         first = storage_class.create(tmp_path, {"seed": 1})
-        first.begin_attempt(TrialRecord("0000", 0), {})
+        first.write_attempt("begin", TrialRecord("0000", 0), {})
         with pytest.raises(KTSuiteError):
             storage_class.create(tmp_path, {"seed": 2})
         assert storage_class.open(tmp_path).fact("seed") == 1

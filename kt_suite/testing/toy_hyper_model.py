@@ -28,6 +28,7 @@ class ToyHyperModel(HyperModel):
 
     def build(self, hp: Any) -> Any:
         """Builds a linear model, or raises ``ValueError`` where the value of ``fails`` says so."""
+        hp.Int("epochs", 1, 10)
         rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
         if hp.Boolean("fails"):
             raise ValueError("failed on purpose")

@@ -40,13 +40,13 @@ def writes(storage: Any, number: int, num_writes: int | None = None) -> Iterator
 
     while True:
         trial = TrialRecord(f"{number:04d}", number, values={"number": number, "text": "x" * 500})
-        storage.begin_attempt(trial, facts())
+        storage.write_attempt("begin", trial, facts())
         yield (done := done + 1)
         storage.add_report(trial.trial_id, Report(0, 0, {"loss": float(number)}))
         yield (done := done + 1)
         trial.status, trial.score = TrialStatus.COMPLETED, float(number)
         trial.runs = [RunRecord(0, seed=number, score=float(number))]
-        storage.end_attempt(trial, facts())
+        storage.write_attempt("end", trial, facts())
         yield (done := done + 1)
         number += 1
 

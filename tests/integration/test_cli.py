@@ -59,9 +59,9 @@ def iris_search(tmp_path_factory):
 
 def test_tune_prints_leaderboard_test_score_and_the_tensorboard_line(iris_search):
     folder, result, _ = iris_search
-    assert "iris: 90 rows to train on, 30 to validate, 30 to test; multiclass of 3 classes" in result.stdout
+    assert "iris: 106 rows to train on, 22 to validate, 22 to test; multiclass of 3 classes" in result.stdout
     assert "2 trials by val_accuracy (max)" in result.stdout
-    assert "on 30 rows that no trial saw" in result.stdout
+    assert "on 22 rows that no trial saw" in result.stdout
     assert f"tensorboard --logdir {folder / 'logs'}\n" in result.stdout
     assert any(path.name.startswith("events.out.tfevents") for path in (folder / "logs").rglob("*"))
 

@@ -77,7 +77,7 @@ def test_a_file_of_a_near_name_is_pointed_at():
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["cnn", "--data", "iris"], ["(n, height, width[, channels])", "(90, 4)", "mlp"]),
+        (["cnn", "--data", "iris"], ["(n, height, width[, channels])", "(106, 4)", "mlp"]),
         (["mlp", "--data", "iris", "--fix", "dropuot=0"], ["dropuot", "dropout"]),
         (["mlp", "--data", "iris", "--executor", "inlin"], ["executor must be", "Did you mean 'inline'?"]),
         (

@@ -227,9 +227,7 @@ def test_values_are_those_of_the_trial(server: Server, trial: TrialRecord) -> No
     assert group_of(server, FIRST, trial)["hparams"] == trial.values
 
 
-@pytest.mark.parametrize(
-    ("trial", "shown"), list(zip(ODD_TRIALS, _ODD_SHOWN, strict=True)), ids=["0", "1", "2"]
-)
+@pytest.mark.parametrize(("trial", "shown"), list(zip(ODD_TRIALS, _ODD_SHOWN, strict=True)), ids=["0", "1", "2"])
 def test_odd_names_and_values_are_text(server: Server, trial: TrialRecord, shown: dict[str, Any]) -> None:
     group = group_of(server, ODD, trial)
     assert group["hparams"] == shown

@@ -109,9 +109,7 @@ def play(
     logger.on_search_end(reason)
 
 
-def play_trial(
-    logger: Logger, trial: TrialRecord, reports: Iterable[Report], *, will_retry: bool = False
-) -> None:
+def play_trial(logger: Logger, trial: TrialRecord, reports: Iterable[Report], *, will_retry: bool = False) -> None:
     """Plays one attempt of a trial to a logger."""
     logger.on_trial_begin(trial)
     for report in reports:

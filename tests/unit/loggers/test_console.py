@@ -107,9 +107,7 @@ def test_a_retried_attempt_is_not_counted() -> None:
     file = io.StringIO()
     logger = Console(1, make_console(file))
     logger.on_search_begin(make_info())
-    play_trial(
-        logger, make_trial(0, status=TrialStatus.INVALID, score=None, message="E: no"), [], will_retry=True
-    )
+    play_trial(logger, make_trial(0, status=TrialStatus.INVALID, score=None, message="E: no"), [], will_retry=True)
     play_trial(logger, make_trial(0, attempt=2), [])
     logger.on_search_end("done")
     assert "[0/10] trial 0000 failed  E: no  starts again" in file.getvalue()
@@ -118,12 +116,8 @@ def test_a_retried_attempt_is_not_counted() -> None:
 
 def test_the_end_says_what_came_out_and_where_to_look() -> None:
     lines = lines_of(make_trial(0), failed(1), make_trial(2), tensorboard="my logs")
-    assert re.fullmatch(
-        r"Search digits ended: all trials done \(2 completed, 1 failed; \d+\.\ds\)", lines[-5]
-    )
-    assert lines[-4].startswith(
-        "  best       trial 0002: val_accuracy=0.9020  learning_rate=0.0004  units=24"
-    )
+    assert re.fullmatch(r"Search digits ended: all trials done \(2 completed, 1 failed; \d+\.\ds\)", lines[-5])
+    assert lines[-4].startswith("  best       trial 0002: val_accuracy=0.9020  learning_rate=0.0004  units=24")
     assert lines[-3:] == [
         "  failed     trial 0001: ValueError: no",
         "  directory  projects/digits",
@@ -186,9 +180,7 @@ def test_characters_that_steer_a_terminal_are_spelt_out(char: str) -> None:
 
 def test_long_values_are_cut() -> None:
     (line,) = [
-        line
-        for line in lines_of(make_trial(0, values={"n": "x" * 1000, "m" * 1000: 1}))
-        if "trial 0000" in line[:20]
+        line for line in lines_of(make_trial(0, values={"n": "x" * 1000, "m" * 1000: 1})) if "trial 0000" in line[:20]
     ]
     assert "n=" + "x" * 31 + "…" in line
     assert len(line) < 200
@@ -296,9 +288,7 @@ def test_what_others_print_is_kept_whole() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
-def test_an_error_inside_takes_the_display_down(
-    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_inside_takes_the_display_down(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise error
 

@@ -72,7 +72,5 @@ def test_loggers_import_neither_tensorflow_nor_keras_tuner(tmp_path: Path) -> No
         "t.SearchInfo('a', 'b', 'c', 'loss', 'min'))\n"
         "print(sorted({'tensorflow', 'keras', 'keras_tuner', 'scipy'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

@@ -22,10 +22,8 @@ def config_names(logdir: Path) -> set[str]:
 
 
 def publish_one(logdir: str, index: int) -> None:
-    for num_names in (1, 2):
-        publish_columns(
-            Path(logdir) / f"search-{index}", columns(*(f"{index}.{name}" for name in range(num_names)))
-        )
+    for num_names in range(1, 6):
+        publish_columns(Path(logdir) / f"search-{index}", columns(*(f"{index}.{name}" for name in range(num_names))))
 
 
 def test_columns_found_later_replace_the_config(tmp_path: Path) -> None:
@@ -56,10 +54,10 @@ def test_a_config_cut_off_by_a_crash_is_written_again(tmp_path: Path) -> None:
 
 
 def test_searches_in_several_processes_end_with_one_config_of_all_columns(tmp_path: Path) -> None:
-    num_searches = 6
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    num_searches = 4
+    with ProcessPoolExecutor(num_searches, mp_context=multiprocessing.get_context("spawn")) as pool:
         list(pool.map(publish_one, [str(tmp_path)] * num_searches, range(num_searches)))
-    assert config_names(tmp_path) == {f"{index}.{name}" for index in range(num_searches) for name in range(2)}
+    assert config_names(tmp_path) == {f"{index}.{name}" for index in range(num_searches) for name in range(5)}
 
 
 def test_stored_columns_come_back(tmp_path: Path) -> None:

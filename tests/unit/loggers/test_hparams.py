@@ -157,7 +157,5 @@ def test_searches_with_other_objectives_share_a_column_without_a_name() -> None:
     ],
 )
 def test_only_completed_trials_are_successes(status: str, expected: int) -> None:
-    info = metadata.parse_session_end_info_plugin_data(
-        session_end(status, wall_time=1.0).metadata.plugin_data.content
-    )
+    info = metadata.parse_session_end_info_plugin_data(session_end(status, wall_time=1.0).metadata.plugin_data.content)
     assert info.status == expected

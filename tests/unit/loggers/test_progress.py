@@ -89,6 +89,7 @@ def test_later_changes_to_a_record_are_not_seen(clock: Clock) -> None:
     trial.score, trial.values["units"] = 0.0, -1
     assert progress.finished[0].score == 0.9
     assert progress.finished[0].values["units"] == 8
+    assert progress.best == progress.finished[0]
 
 
 def test_epochs_of_all_runs_count(clock: Clock) -> None:

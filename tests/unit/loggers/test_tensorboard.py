@@ -46,10 +46,7 @@ def test_a_trial_has_its_values_curves_and_result(tmp_path: Path) -> None:
     assert run.scalars["epochs"] == [(3, 3)]
     assert run.scalars["seconds"] == [(3, 10)]
     assert [end.status for end in run.ends] == [api_pb2.STATUS_SUCCESS]
-    assert (
-        run.wall_times
-        == [trial.started + second for second in (1, 2, 3) for _ in range(4)] + [trial.ended] * 3
-    )
+    assert run.wall_times == [trial.started + second for second in (1, 2, 3) for _ in range(4)] + [trial.ended] * 3
 
 
 def test_a_failed_trial_is_marked_and_has_no_result(tmp_path: Path) -> None:
@@ -88,9 +85,7 @@ def test_values_found_while_the_model_is_built_are_written(tmp_path: Path) -> No
     logger.on_trial_end(trial)
     logger.on_search_end("done")
     assert read_search(tmp_path, make_info())["trial_0000"].values == final
-    assert {info.name for info in read_config(tmp_path).hparam_infos} == {
-        item["config"]["name"] for item in SPACE
-    }
+    assert {info.name for info in read_config(tmp_path).hparam_infos} == {item["config"]["name"] for item in SPACE}
 
 
 def test_hyperparameters_found_by_a_later_trial_get_columns(tmp_path: Path) -> None:
@@ -187,9 +182,7 @@ def test_trials_that_run_at_once_do_not_mix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None, 1e300])
 def test_scores_that_cannot_be_drawn_are_left_out(score: float | None, tmp_path: Path) -> None:
-    play(
-        TensorBoardLogger(tmp_path), make_info(), [replace(make_trial(0), score=score)], reports=lambda _: []
-    )
+    play(TensorBoardLogger(tmp_path), make_info(), [replace(make_trial(0), score=score)], reports=lambda _: [])
     log = read_search(tmp_path, make_info())
     assert "objective" not in log["trial_0000"].scalars
     assert "search/objective" not in log["_search"].scalars
@@ -231,13 +224,9 @@ def test_the_best_of_a_minimised_objective_falls(tmp_path: Path) -> None:
 
 def test_texts_show_names_and_values_as_they_are(tmp_path: Path) -> None:
     name = "a|b <script>alert(1)</script> *x*"
-    info = make_info(
-        name, facts={"note": "# no\nheading"}, space=[entry("Choice", name, values=[name, None])]
-    )
+    info = make_info(name, facts={"note": "# no\nheading"}, space=[entry("Choice", name, values=[name, None])])
     play(TensorBoardLogger(tmp_path), info, [make_trial(0, values={name: name})])
-    for text in (
-        text for texts in read_search(tmp_path, info)["_search"].texts.values() for _, text in texts
-    ):
+    for text in (text for texts in read_search(tmp_path, info)["_search"].texts.values() for _, text in texts):
         assert "<script" not in text
         assert "*x*" not in text.replace("\\*", "")
         assert all(line.replace("\\|", "").count("|") in (0, 3, 4) for line in text.splitlines())
@@ -387,9 +376,7 @@ def test_a_rebuilt_log_is_the_live_one(tmp_path: Path) -> None:
 
 def test_rebuilding_replaces_our_files_and_no_others(tmp_path: Path) -> None:
     play(TensorBoardLogger(tmp_path), make_info(), [make_trial(0), make_trial(1)])
-    foreign = (
-        search_directory(make_info(), tmp_path) / "trial_0001" / "train" / "events.out.tfevents.1.host.v2"
-    )
+    foreign = search_directory(make_info(), tmp_path) / "trial_0001" / "train" / "events.out.tfevents.1.host.v2"
     foreign.parent.mkdir()
     foreign.touch()
     other = make_info("other")
@@ -411,8 +398,10 @@ def test_rebuilding_shows_earlier_attempts_and_trials_that_have_not_ended(tmp_pa
     }
     rebuild(make_info(trials=[unfinished, retried]), curves.__getitem__, tmp_path)
     log = read_search(tmp_path, make_info())
-    assert [
-        len(log[name].scalars["loss/train"]) for name in ("trial_0000", "trial_0000/retry_1", "trial_0001")
-    ] == [1, 3, 2]
+    assert [len(log[name].scalars["loss/train"]) for name in ("trial_0000", "trial_0000/retry_1", "trial_0001")] == [
+        1,
+        3,
+        2,
+    ]
     assert [len(log[name].ends) for name in ("trial_0000", "trial_0000/retry_1", "trial_0001")] == [0, 1, 0]
     assert log["_search"].scalars["search/objective"] == [(0, pytest.approx(0.9))]

@@ -132,7 +132,7 @@ def test_accuracy_of_labels_is_counted_label_by_label():
     assert model.evaluate(x, y, verbose=0, return_dict=True)["accuracy"] == 0.5
 
 
-@pytest.mark.parametrize(("optimizer", "scale"), [("adam", 1e5), ("sgd", 1e5), ("sgd", 1e-4)])
+@pytest.mark.parametrize(("optimizer", "scale"), [("adam", 1e-4), ("sgd", 1e5)])
 def test_regression_learns_alike_whatever_the_unit(rng, trained, optimizer, scale):
     x = rng.normal(size=(64, 2))
     y = scale * (10 + x[:, 0] - x[:, 1])
@@ -140,7 +140,7 @@ def test_regression_learns_alike_whatever_the_unit(rng, trained, optimizer, scal
         (2,), 1, task="regression", num_layers=1, optimizer=optimizer, l2=0.0, dropout=0.0, batch_size=8
     )
     keras.utils.set_random_seed(0)
-    model, history = trained(hypermodel, x, y, epochs=10)
+    model, history = trained(hypermodel, x, y, epochs=10, eager=False)
     assert history["root_mean_squared_error"][-1] < 0.4 * scale
     assert np.mean(model(x)) == pytest.approx(10 * scale, rel=0.1)
 
