@@ -1,6 +1,7 @@
 """Many objectives at once: dominance, ranks, crowding and hypervolume.
 
-All functions take losses: arrays of shape ``(n, m)``, one row a point and one column an objective, each to be minimised.
+All functions take losses: arrays of shape ``(n, m)``, one row a point and one column an objective, each to be
+minimised.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ def non_dominated(losses: Array) -> Array:
 
 
 def ranks(losses: Array) -> Array:
-    """Returns the front each point belongs to, from 0: front ``k`` is what no other dominates once fronts before it are gone.
+    """Returns the front each point belongs to, from 0: front ``k`` is what no other dominates once fronts
+    before it are gone.
 
-    Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002, section III.A.
+    Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002, section
+    III.A.
 
     Args:
         losses: Points of shape ``(n, m)``.
@@ -59,7 +62,8 @@ def ranks(losses: Array) -> Array:
 def crowding(losses: Array) -> Array:
     """Returns the crowding distance of points of one front: how far apart the neighbours of each are.
 
-    Deb et al. 2002 (see :func:`ranks`), section III.B. The best and the worst point in each objective are infinitely far.
+    Deb et al. 2002 (see :func:`ranks`), section III.B. The best and the worst point in each objective are
+    infinitely far.
 
     Args:
         losses: Points of shape ``(n, m)``.
@@ -84,9 +88,11 @@ def crowding(losses: Array) -> Array:
 
 
 def best_first(losses: Array) -> Array:
-    """Returns the order in which NSGA-II prefers points: by front, and within a front those in empty regions first.
+    """Returns the order in which NSGA-II prefers points: by front, and within a front those in empty regions
+    first.
 
-    Of points that are equal in both, the one with the smaller first loss goes first, and then the earlier one.
+    Of points that are equal in both, the one with the smaller first loss goes first, and then the earlier
+    one.
 
     Args:
         losses: Points of shape ``(n, m)``.
@@ -103,10 +109,12 @@ def best_first(losses: Array) -> Array:
 
 
 def reference_point(losses: Array) -> Array:
-    """Returns a point that all of the front dominate: its worst value in each objective, and a tenth of its extent beyond.
+    """Returns a point that all of the front dominate: its worst value in each objective, and a tenth of its
+    extent beyond.
 
-    Where the front has no extent, that of all points serves, or the size of the value itself. Ishibuchi et al., "How to
-    specify a reference point in hypervolume calculation", Evolutionary Computation 26(3), 2018, on the choice.
+    Where the front has no extent, that of all points serves, or the size of the value itself. Ishibuchi et
+    al., "How to specify a reference point in hypervolume calculation", Evolutionary Computation 26(3), 2018,
+    on the choice.
 
     Args:
         losses: Points of shape ``(n, m)``, at least one.
@@ -129,11 +137,12 @@ def reference_point(losses: Array) -> Array:
 
 
 def hypervolume(losses: Array, reference: Array) -> float:
-    """Returns the volume that the points dominate, up to a reference point; exact in any number of objectives.
+    """Returns the volume that the points dominate, up to a reference point; exact in any number of
+    objectives.
 
-    While, Bradstreet and Barone, "A fast way of calculating exact hypervolumes", IEEE TEC 16(1), 2012: the volume is the
-    sum of what each point adds to those after it. Points are ordered by the last objective, the worst first, so that what
-    those after it share with a point is a volume in one dimension less.
+    While, Bradstreet and Barone, "A fast way of calculating exact hypervolumes", IEEE TEC 16(1), 2012: the
+    volume is the sum of what each point adds to those after it. Points are ordered by the last objective, the
+    worst first, so that what those after it share with a point is a volume in one dimension less.
 
     Args:
         losses: Points of shape ``(n, m)``; those that do not dominate the reference point add nothing.
@@ -155,7 +164,8 @@ def _front(ordered: Array) -> Array:
     is_front = np.zeros(len(ordered), dtype=bool)
     left = np.arange(len(ordered))
     while len(left):
-        # The first of those left is dominated by none after it, for the order, and by none that were taken before it.
+        # The first of those left is dominated by none after it, for the order, and by none that were taken
+        # before it.
         head = left[0]
         is_front[head] = True
         left = left[(ordered[left] < ordered[head]).any(axis=1)]

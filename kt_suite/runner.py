@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import keras_tuner
 
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.subset import cut_fit_arguments
 from kt_suite.executors.training import (
     CHECKPOINT,
     STATES,
@@ -26,7 +28,7 @@ from kt_suite.executors.training import (
     save_weights,
 )
 from kt_suite.hypermodel import fit_options, overrides_fit
-from kt_suite.objective import DefaultObjective, score_result, to_loss
+from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
@@ -67,6 +69,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         trial = spec.trial
         self._spec = spec
         self._monitors: list[Any] = []
+        self._is_cut_short = False
         self._best_run_loss, self._was_built = float("inf"), True
         if self._overrides("run_trial"):
             fresh_keras(trial.seed)
@@ -85,7 +88,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
                     run.best_epoch, run.metrics = monitor.best_epoch, monitor.curve[monitor.best_epoch]
                 run.best_epoch = (run.best_epoch or 0) + monitor.first_epoch
             runs.append(run)
-        return runs, any(monitor.is_pruned for monitor in self._monitors)
+        return runs, self._is_cut_short or any(monitor.is_pruned for monitor in self._monitors)
 
     def _self_reported(self, trial: Trial) -> RunRecord:
         # A run_trial of old that called oracle.update_trial itself, and returned nothing.
@@ -118,6 +121,23 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
                 break
         return results
 
+    def report_epoch(self, trial: Trial, epoch: int, metrics: Mapping[str, float], run: int = 0) -> bool:
+        """Reports one epoch of a training loop of one's own, from inside an overridden ``run_trial``.
+
+        Args:
+            trial: The trial.
+            epoch: The epoch, from 0.
+            metrics: Metric name to value.
+            run: Index of the run, from 0.
+
+        Returns:
+            Whether to go on; if not, return what there is: the trial counts as pruned.
+        """
+        report = Report(run, epoch, scalars(metrics), time=time.time(), attempt=self._spec.attempt)
+        goes_on: bool = self._report(trial.trial_id, report) is Decision.CONTINUE
+        self._is_cut_short |= not goes_on
+        return goes_on
+
     def _train_run(self, trial: Trial, run: int, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         monitor = self._monitor(trial, run, kwargs.get("validation_freq", 1) == 1)
         monitor.seed = trial_seed(trial.seed, run)
@@ -127,6 +147,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         self._configure_tensorboard_dir(own, trial, run)
         if any(self._overrides(hook) for hook in _HOOKS):
             own.append(_TunerHooks(self, trial))
+        if trial.data_share < 1:
+            args, kwargs = cut_fit_arguments(args, kwargs, trial.data_share, self.oracle.seed)
         began = time.monotonic()
         result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
         monitor.seconds = time.monotonic() - began

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_suite.errors import KTSuiteError, SearchFailedError
+from kt_suite.errors import InputError, KTSuiteError, SearchFailedError, rule
 from kt_suite.executors.base import Event, Executor, TrialSpec
 from kt_suite.flight import Flight
 from kt_suite.hyperparameters import HyperParameters
@@ -240,6 +240,9 @@ class Search:
             trial.hyperparameters = HyperParameters.from_config(event.hyperparameters)
             trial.hyperparameters.used = dict(event.used or {})
         self._conclude(trial, event)
+        if self.pruner is not None and event.kind == "done" and not trial.record.epochs:
+            remedy = "Report each epoch with self.report_epoch(trial, epoch, metrics), or drop the pruner."
+            raise InputError(rule("A pruner's trials", "report epochs", f"none from trial {trial.trial_id}", remedy))
         if event.kind == "lost" and self._may_be_lost_again(trial):
             self.books.requeue_lost(trial)
             self._store_end(trial)

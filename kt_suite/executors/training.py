@@ -6,6 +6,7 @@ import contextlib
 import copy
 import gc
 import inspect
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self.first_epoch = epoch
         self.curve.append(metrics)
         self._remember(metrics)
-        decision = self._report(Report(self.run, epoch, metrics, attempt=self._attempt))
+        decision = self._report(Report(self.run, epoch, metrics, time=time.time(), attempt=self._attempt))
         if decision is not Decision.CONTINUE:
             self.model.stop_training = self.is_pruned = True
 

@@ -129,6 +129,7 @@ class OracleView:
 
     def __init__(self, oracle: Any) -> None:
         self.objective = oracle.objective
+        self.seed = oracle.seed
         self.hyperparameters = HyperParameters.of(oracle.hyperparameters)
         self.trials: dict[str, Trial] = {}
 

@@ -15,13 +15,15 @@ from kt_suite.trial import TrialStatus
 class OptunaOracle(Oracle):
     """Has a sampler of Optuna propose the trials: the extra ``optuna``.
 
-    Conditional hyperparameters are sampled only where they are active, after their parents. Pending trials are known to the
-    sampler, and no trial is proposed twice. See ``OptunaStudy`` for what is told to Optuna, for seeds and for resuming.
+    Conditional hyperparameters are sampled only where they are active, after their parents. Pending trials
+    are known to the sampler, and no trial is proposed twice. See ``OptunaStudy`` for what is told to Optuna,
+    for seeds and for resuming.
 
     Args:
-        sampler: An ``optuna.samplers.BaseSampler``, or ``"tpe"``, ``"gp"`` (needs torch), ``"cmaes"`` (needs cmaes), ``"nsga2"``,
-            ``"nsga3"``, ``"qmc"``, ``"random"`` or ``"brute_force"``.
-        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
+        sampler: An ``optuna.samplers.BaseSampler``, or ``"tpe"``, ``"gp"`` (needs torch), ``"cmaes"`` (needs
+            cmaes), ``"nsga2"``, ``"nsga3"``, ``"qmc"``, ``"random"`` or ``"brute_force"``.
+        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries,
+        max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
 
     Raises:
@@ -60,7 +62,7 @@ class OptunaOracle(Oracle):
 
     @property
     def study(self) -> Any:
-        """The ``optuna.Study`` behind the search, up to date: for ``optuna.visualization`` and ``optuna.importance``."""
+        """The ``optuna.Study`` behind the search, up to date: for ``optuna.visualization`` and the like."""
         with self._lock:
             return self._study.study_of(self)
 

@@ -15,13 +15,13 @@ class OptunaParameter:
     """A hyperparameter as Optuna knows it.
 
     Attributes:
-        key: Its name in the study: that of the hyperparameter; with a number behind where several share it under different
-            conditions, for Optuna ties one range to a name.
+        key: Its name in the study: that of the hyperparameter; with a number behind where several share it
+            under different conditions, for Optuna ties one range to a name.
         hp: The hyperparameter.
         dimension: Its axis in the space; ``None`` if it has one value only, which Optuna is not asked for.
         distribution: What Optuna samples it from; ``None`` if it has one value only.
-        form: What Optuna's values are: the ``"value"`` itself, the ``"level"`` (its position among all, from 0), or the
-            ``"unit"`` coordinate in [0, 1].
+        form: What Optuna's values are: the ``"value"`` itself, the ``"level"`` (its position among all, from
+            0), or the ``"unit"`` coordinate in [0, 1].
     """
 
     key: str
@@ -78,10 +78,10 @@ class OptunaParameter:
 def optuna_parameters(space: Space) -> list[OptunaParameter]:
     """Returns the hyperparameters of a space for Optuna, parents before children.
 
-    Floats, integers (with a linear step) and both on a log scale are Optuna's own. So are choices among plain values that
-    differ under ``==``; other choices (tuples, ``True`` beside ``1``) go by position. Ordered choices and floats with a step go by
-    position too, as integers, so that samplers see the order. What Optuna has no scale for (``"reverse_log"``) goes by
-    coordinate.
+    Floats, integers (with a linear step) and both on a log scale are Optuna's own. So are choices among plain
+    values that differ under ``==``; other choices (tuples, ``True`` beside ``1``) go by position. Ordered
+    choices and floats with a step go by position too, as integers, so that samplers see the order. What
+    Optuna has no scale for (``"reverse_log"``) goes by coordinate.
     """
     from optuna import distributions
 

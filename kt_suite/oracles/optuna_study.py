@@ -38,15 +38,17 @@ Scores = Callable[[str], "Sequence[float] | None"]
 class OptunaStudy:
     """An Optuna study in memory that holds the trials of an oracle, and proposes values for new ones.
 
-    A trial that ended is told to Optuna as complete; as pruned, with its score as its last intermediate value and the epochs
-    trained as its step; or as failed, which Optuna's samplers pass over. A proposal that repeats a trial is told as failed, and
-    Optuna is asked again; after a few of these in a row the values are drawn at random from those that are left.
+    A trial that ended is told to Optuna as complete; as pruned, with its score as its last intermediate value
+    and the epochs trained as its step; or as failed, which Optuna's samplers pass over. A proposal that
+    repeats a trial is told as failed, and Optuna is asked again; after a few of these in a row the values are
+    drawn at random from those that are left.
 
-    **Randomness**: every generator inside the sampler is seeded anew before each proposal, from the oracle's seed and the trial.
-    A seed that the sampler was made with is not used. **Resuming**: the study is built again from the oracle's trials. Samplers
-    that keep notes of their own while they propose (CMA-ES, NSGA-II, QMC, a grid, samplers that Optuna does not bring)
-    are asked for all their proposals once more, in the order of :meth:`checkpoint`; nothing of theirs is read from disk. A
-    sampler of anyone's goes on as if uninterrupted if it draws from generators that are among its attributes.
+    **Randomness**: every generator inside the sampler is seeded anew before each proposal, from the oracle's
+    seed and the trial. A seed that the sampler was made with is not used. **Resuming**: the study is built
+    again from the oracle's trials. Samplers that keep notes of their own while they propose (CMA-ES, NSGA-II,
+    QMC, a grid, samplers that Optuna does not bring) are asked for all their proposals once more, in the
+    order of :meth:`checkpoint`; nothing of theirs is read from disk. A sampler of anyone's goes on as if
+    uninterrupted if it draws from generators that are among its attributes.
 
     **Thread safety**: none of its own; an oracle calls it inside its lock.
 
@@ -68,13 +70,14 @@ class OptunaStudy:
         self._scores = scores
         of_optuna = type(self._template).__module__.startswith("optuna.samplers")
         self._is_memoryless = of_optuna and type(self._template).__name__ in _MEMORYLESS
-        # For each trial that the sampler proposed: the repeats before it, and the trials that had ended since the one before.
+        # For each trial that the sampler proposed: the repeats before it, and the trials that had ended since
+        # the one before.
         self._log: list[tuple[int, int, list[int]]] = []
         self._told: list[int] = []
         self._study: Any = None
 
     def checkpoint(self) -> list[Any]:
-        """Returns what the trials do not say of how they were proposed, JSON-able; empty for samplers that keep no notes."""
+        """Returns how the trials came about, JSON-able; nothing for samplers that keep no notes."""
         return [list(entry) for entry in self._log]
 
     def restore(self, checkpoint: Sequence[Any]) -> None:
@@ -161,7 +164,7 @@ class OptunaStudy:
         self._join(trial)
 
     def _join_others(self, oracle: Oracle, parameters: list[OptunaParameter], end: int) -> None:
-        """Has trials before number ``end`` join that the sampler did not propose: enqueued ones, or all of a stored search."""
+        """Has trials before number ``end`` join that the sampler need not be asked for: enqueued or stored ones."""
         for trial_id in oracle.start_order[len(self._trials) : end]:
             trial = self._blank()
             self._note(parameters, trial, oracle.trials[trial_id].record.values)
@@ -186,7 +189,7 @@ class OptunaStudy:
         return self._study.ask()
 
     def _note(self, parameters: list[OptunaParameter], trial: Any, values: Mapping[str, Any]) -> None:
-        """Has an Optuna trial hold exactly ``values``: those of building, of a stored trial, or as they are when rounded."""
+        """Has an Optuna trial hold exactly ``values``, as they are after rounding and building."""
         held = trial.storage.get_trial(trial._trial_id).params
         for parameter in parameters:
             if parameter.takes(values):
@@ -250,7 +253,7 @@ def _create_sampler(optuna: Any, sampler: Any) -> Any:
 
 
 def _walk(parameters: list[OptunaParameter], trial: Any, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Asks an Optuna trial for all parameters that are active, parents first; follows ``values`` where they are given."""
+    """Asks an Optuna trial for all active parameters, parents first, along ``values`` where they are given."""
     chosen: dict[str, Any] = {}
     for parameter in parameters:
         if parameter.is_active(chosen) and (values is None or parameter.name in values):

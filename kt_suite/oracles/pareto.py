@@ -30,18 +30,21 @@ _SCORED = (TrialStatus.COMPLETED, TrialStatus.PRUNED)
 class ParetoOracle(Oracle):
     """Searches for the trials that are best in one objective without being worse in all others.
 
-    The default sampler is ParEGO: before each proposal all objectives are scaled to the extent of the front, weighed at random,
-    and joined in one loss, on which a Gaussian process proposes as it does for a single objective. Over many trials the
-    weights turn to all parts of the front. See ``ParetoObjective`` for the epoch at which objectives are read.
+    The default sampler is ParEGO: before each proposal all objectives are scaled to the extent of the front,
+    weighed at random, and joined in one loss, on which a Gaussian process proposes as it does for a single
+    objective. Over many trials the weights turn to all parts of the front. See ``ParetoObjective`` for the
+    epoch at which objectives are read.
 
-    Reference: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
-    optimization problems", IEEE TEC 10(1), 2006. Differences: weights are drawn uniformly from the simplex, not from a
-    lattice; objectives are scaled to the front, not to all trials, so that one diverged trial does not flatten the rest.
+    Reference: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive
+    multiobjective optimization problems", IEEE TEC 10(1), 2006. Differences: weights are drawn uniformly from
+    the simplex, not from a lattice; objectives are scaled to the front, not to all trials, so that one
+    diverged trial does not flatten the rest.
 
     Args:
         objective: Metric names or ``Objective``s; epochs are scored by the first.
-        sampler: ``"parego"``; ``"random"``; ``"quasi_random"``; or, with the extra ``optuna``, what ``OptunaOracle`` takes:
-            ``"nsga2"``, ``"tpe"``, ``"gp"``, ... or a sampler, which then sees all objectives as they are.
+        sampler: ``"parego"``; ``"random"``; ``"quasi_random"``; or, with the extra ``optuna``, what
+            ``OptunaOracle`` takes: ``"nsga2"``, ``"tpe"``, ``"gp"``, ... or a sampler, which then sees all
+            objectives as they are.
         max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
 
@@ -79,8 +82,8 @@ class ParetoOracle(Oracle):
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
         own = {"parego": _draw_parego, "random": draw_untried, "quasi_random": draw_sobol}
-        self._draw = own.get(sampler) if isinstance(sampler, str) else None
-        self._study = None
+        self._draw: Any = own.get(sampler) if isinstance(sampler, str) else None
+        self._study: OptunaStudy | None = None
         if self._draw is None:
             self._study = OptunaStudy(sampler, self.objective.objectives, self._scores)
 
@@ -102,7 +105,7 @@ class ParetoOracle(Oracle):
     # What came of it
 
     def losses(self, trial: Any) -> np.ndarray | None:
-        """Returns all objectives of a trial, of shape ``(m,)``, as something to minimise; ``None`` without usable ones."""
+        """Returns a trial's objectives, of shape ``(m,)``, as something to minimise; ``None`` if it has none."""
         if trial.status not in _SCORED or trial.score is None:
             return None
         metrics = trial.record.metrics
@@ -110,7 +113,7 @@ class ParetoOracle(Oracle):
             metrics = _tracked(trial, [part.name for part in self.objective.objectives])
         if not self.objective.has_value(metrics) or not math.isfinite(self.objective.get_value(metrics)):
             return None
-        return self.objective.losses(metrics)
+        return np.asarray(self.objective.losses(metrics))
 
     def get_pareto_trials(self) -> list[Any]:
         """Returns the completed trials that no other dominates, the best in the first objective first."""
@@ -120,7 +123,8 @@ class ParetoOracle(Oracle):
         return [trial for _, trial in sorted(front, key=lambda pair: pair[0])]
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """Returns at most ``num_trials`` completed trials: the front before others, and those apart before those in a crowd.
+        """Returns at most ``num_trials`` completed trials: the front before others, and those apart before
+        those in a crowd.
 
         The first of them is the best in the first objective.
         """
@@ -131,8 +135,9 @@ class ParetoOracle(Oracle):
         """Returns the hypervolume of the front after each completed trial, in the order in which they ended.
 
         Args:
-            reference: A value for each objective, in its own unit, beyond which nothing counts. If ``None``, a point just
-                beyond the worst of today's front in each objective, so that values of two calls compare only on the same trials.
+            reference: A value for each objective, in its own unit, beyond which nothing counts. If ``None``,
+                a point just beyond the worst of today's front in each objective, so that values of two calls
+                compare only on the same trials.
         """
         trials, losses = self._completed()
         if not trials:
@@ -159,7 +164,9 @@ class ParetoOracle(Oracle):
         losses = self.losses(self.trials[trial_id])
         if losses is None:
             return None
-        return [to_loss(float(loss), part.direction) for loss, part in zip(losses, self.objective.objectives, strict=True)]
+        return [
+            to_loss(float(loss), part.direction) for loss, part in zip(losses, self.objective.objectives, strict=True)
+        ]
 
     # What the base asks for
 
@@ -205,7 +212,8 @@ def tchebycheff(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
         weights: Weights of shape ``(m,)``, at least 0.
 
     Returns:
-        Losses of shape ``(n,)``, at least 0. The least of them, for some weights, is at any point of the front.
+        Losses of shape ``(n,)``, at least 0. The least of them, for some weights, is at any point of the
+        front.
     """
     front = losses[pareto.non_dominated(losses)]
     extent = np.ptp(front, axis=0)

@@ -15,9 +15,10 @@ from kt_suite.objective import MultiObjective, create_objective, to_loss
 class ParetoObjective(MultiObjective):  # type: ignore[misc]
     """Several objectives, none of which is traded for another beforehand.
 
-    A run has one scored epoch, at which all objectives are read, so that every point of a front is a model that has existed:
-    the epoch where the first objective is best, or the last epoch, as the tuner's ``score`` says. The first objective also is
-    the score that tables show. An epoch where any of them is no finite number counts as one without a score.
+    A run has one scored epoch, at which all objectives are read, so that every point of a front is a model
+    that has existed: the epoch where the first objective is best, or the last epoch, as the tuner's ``score``
+    says. The first objective also is the score that tables show. An epoch where any of them is no finite
+    number counts as one without a score.
 
     Args:
         objectives: Metric names or ``Objective``s, the first of them being the one to score epochs by.

@@ -22,21 +22,26 @@ _SEED = "rng" if "rng" in inspect.signature(qmc.Sobol).parameters else "seed"
 
 
 class QuasiRandomOracle(Oracle):
-    """Walks a scrambled Sobol sequence, which covers the space more evenly than random values; never the same values twice.
+    """Walks a scrambled Sobol sequence, which covers the space more evenly than random values; never the same
+    values twice.
 
-    Trial ``k`` takes point ``k`` of the sequence, or the first one after it that is no repeat, so that nothing has to be saved to
-    resume. A finite space ends when it is exhausted. Covering is most even after a power of two of trials.
+    Trial ``k`` takes point ``k`` of the sequence, or the first one after it that is no repeat, so that
+    nothing has to be saved to resume. A finite space ends when it is exhausted. Covering is most even after a
+    power of two of trials.
 
-    References: Sobol, "On the distribution of points in a cube and the approximate evaluation of integrals", USSR Comp. Math. Math.
-    Phys. 7, 1967; scrambling: Matousek, "On the L2-discrepancy for anchored boxes", J. Complexity 14, 1998; for
-    hyperparameters: Bousquet et al., "Critical hyper-parameters: no random, no cry", 2017, arXiv 1706.03200.
+    References: Sobol, "On the distribution of points in a cube and the approximate evaluation of integrals",
+    USSR Comp. Math. Math. Phys. 7, 1967; scrambling: Matousek, "On the L2-discrepancy for anchored boxes", J.
+    Complexity 14, 1998; for hyperparameters: Bousquet et al., "Critical hyper-parameters: no random, no cry",
+    2017, arXiv 1706.03200.
 
-    Differences: the sequence always has a power of two of dimensions, of which the space takes the first ones. A space that
-    grows, because building met new hyperparameters, thus goes on along the same sequence, except where it crosses a power of two:
-    there a new one begins, at the same point. Dimensions beyond SciPy's 21,201 are random.
+    Differences: the sequence always has a power of two of dimensions, of which the space takes the first
+    ones. A space that grows, because building met new hyperparameters, thus goes on along the same sequence,
+    except where it crosses a power of two: there a new one begins, at the same point. Dimensions beyond
+    SciPy's 21,201 are random.
 
     Args:
-        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
+        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries,
+        max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
 
     Example:
@@ -75,7 +80,8 @@ class QuasiRandomOracle(Oracle):
 
 
 def draw_sobol(oracle: Oracle, space: Space, trial_id: str) -> dict[str, Any] | None:
-    """Returns the values at a trial's point of a scrambled Sobol sequence, or at the first after it that no trial has had.
+    """Returns the values at a trial's point of a scrambled Sobol sequence, or at the first after it that no
+    trial has had.
 
     Returns:
         The values; ``None`` when a finite space holds no others.
@@ -97,8 +103,8 @@ def sobol(num_dimensions: int, *, seed: int, first: int = 0) -> Iterator[np.ndar
         first: Number of the first point, from 0.
 
     Yields:
-        Points of shape ``(num_dimensions,)`` in [0, 1). The same prefix of them comes for all ``num_dimensions`` between
-        the same two powers of two.
+        Points of shape ``(num_dimensions,)`` in [0, 1). The same prefix of them comes for all
+        ``num_dimensions`` between the same two powers of two.
     """
     size = max(_MIN_DIMENSIONS, 1 << max(num_dimensions - 1, 0).bit_length())
     engine = qmc.Sobol(min(size, qmc.Sobol.MAXDIM), scramble=True, **{_SEED: np.random.default_rng([seed, size])})

@@ -12,8 +12,8 @@ class Contract:
     """A class of tests that subclasses run on a subject of their own.
 
     Attributes:
-        exceptions: Test name to the reason why the subject does not keep that clause. Such a test is expected to fail, and
-            reported when it no longer does.
+        exceptions: Test name to the reason why the subject does not keep that clause. Such a test is expected to fail,
+            and reported when it no longer does.
     """
 
     exceptions: ClassVar[Mapping[str, str]] = {}

@@ -31,9 +31,9 @@ TRIALS: tuple[dict[str, Any], ...] = (
 class ExecutorContract(Contract):
     """What an executor must keep to: it trains attempts, reports every epoch, and says how each attempt ended.
 
-    A subclass supplies the fixture ``make_executor``: a function without arguments that returns a new executor. All tests
-    look at one search of five trials, two runs each: one that trains, one whose build fails, one that a decision stops, one
-    that is asked to stop from outside, and one more.
+    A subclass supplies the fixture ``make_executor``: a function without arguments that returns a new executor. All
+    tests look at one search of five trials, two runs each: one that trains, one whose build fails, one that a decision
+    stops, one that is asked to stop from outside, and one more.
 
     Attributes:
         tolerance: How far scores may lie from those of one trial after the other in this process, relatively.
@@ -85,7 +85,7 @@ class ExecutorContract(Contract):
 
     def test_a_failure_brings_its_traceback(self, search: Recorder) -> None:
         """The message of a failure shows the line of the user's code that raised it."""
-        message = next(event.message for event in search.events_of(FAILING) if event.kind == "failed")
+        message = str(next(event.message for event in search.events_of(FAILING) if event.kind == "failed"))
         assert "failed on purpose" in message
         assert "toy_hyper_model.py" in message
 

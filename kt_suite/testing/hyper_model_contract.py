@@ -26,8 +26,8 @@ Data = tuple[Any, Any]
 class HyperModelContract(Contract):
     """What a ``HyperModel`` must keep to: any point of its space is a compiled model that trains and can be stored.
 
-    A subclass supplies the fixtures ``hypermodel``, a ``keras_tuner.HyperModel``, and ``data``: inputs and targets that it can
-    be trained on, few of them.
+    A subclass supplies the fixtures ``hypermodel``, a ``keras_tuner.HyperModel``, and ``data``: inputs and targets that
+    it can be trained on, few of them.
 
     Attributes:
         num_points: Random points of the space that are tried.
@@ -58,7 +58,9 @@ class HyperModelContract(Contract):
         first, second = ([describe(hp) for hp in _space(bound).hyperparameters] for _ in range(2))
         assert first == second
 
-    def test_every_point_is_a_compiled_model_that_trains(self, bound: Any, data: Data, points: list[dict[str, Any]]) -> None:
+    def test_every_point_is_a_compiled_model_that_trains(
+        self, bound: Any, data: Data, points: list[dict[str, Any]]
+    ) -> None:
         """Every point builds a compiled model, and an epoch of training gives finite metrics."""
         for values in points:
             hp, model = _build(bound, values)
@@ -80,7 +82,9 @@ class HyperModelContract(Contract):
         first, second = (_train(bound, *_build(bound, points[1]), data) for _ in range(2))
         assert first == pytest.approx(second, rel=1e-5)
 
-    def test_weights_of_one_build_load_into_another(self, bound: Any, data: Data, points: list[dict[str, Any]], tmp_path: Path) -> None:
+    def test_weights_of_one_build_load_into_another(
+        self, bound: Any, data: Data, points: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
         """Weights that one build has saved give another build of the same point the same predictions."""
         hp, model = _build(bound, points[-1])
         _train(bound, hp, model, data)

@@ -23,8 +23,8 @@ MakeOracle = Callable[..., Any]
 class OracleContract(Contract):
     """What a ``keras_tuner.Oracle`` must keep to, to run in the searches of kt_suite and of KerasTuner.
 
-    A subclass supplies the fixture ``make_oracle``: a class or function that returns a new oracle, and takes the keyword
-    arguments ``objective``, ``seed``, ``hyperparameters``, ``max_trials``, ``max_retries_per_trial`` and
+    A subclass supplies the fixture ``make_oracle``: a class or function that returns a new oracle, and takes the
+    keyword arguments ``objective``, ``seed``, ``hyperparameters``, ``max_trials``, ``max_retries_per_trial`` and
     ``max_consecutive_failed_trials``.
 
     Attributes:
@@ -33,7 +33,9 @@ class OracleContract(Contract):
 
     num_trials = 8
 
-    def _session(self, make_oracle: MakeOracle, directory: Path, build: Any = toy_loss, **options: Any) -> OracleSession:
+    def _session(
+        self, make_oracle: MakeOracle, directory: Path, build: Any = toy_loss, **options: Any
+    ) -> OracleSession:
         return OracleSession(_oracle(make_oracle, build, **options), build, directory)
 
     def test_the_same_seed_gives_the_same_proposals(self, make_oracle: MakeOracle, tmp_path: Path) -> None:
@@ -49,7 +51,9 @@ class OracleContract(Contract):
         assert one.oracle.seed == two.oracle.seed == 0
         assert one.run(self.num_trials) == two.run(self.num_trials)
 
-    def test_proposals_lie_in_bounds_and_inactive_values_are_absent(self, make_oracle: MakeOracle, tmp_path: Path) -> None:
+    def test_proposals_lie_in_bounds_and_inactive_values_are_absent(
+        self, make_oracle: MakeOracle, tmp_path: Path
+    ) -> None:
         """Every proposal is a point of the space: each active value in its range, no other value at all."""
         proposals = self._session(make_oracle, tmp_path).run(self.num_trials)
         assert [values for values in proposals if not toy_is_legal(values)] == []
@@ -73,7 +77,7 @@ class OracleContract(Contract):
         session = self._session(make_oracle, tmp_path)
         session.run(2)
         for status in (TrialStatus.FAILED, TrialStatus.INVALID):
-            session.end(session.propose(), status=status)
+            session.end(session.proposed(), status=status)
         best = [trial.trial_id for trial in session.oracle.get_best_trials(10)]
         loaded = self._session(make_oracle, tmp_path)
         assert all(map(toy_is_legal, loaded.run(2)))
@@ -84,10 +88,12 @@ class OracleContract(Contract):
 
     @pytest.mark.filterwarnings("ignore:All-NaN axis encountered:RuntimeWarning")  # KerasTuner's tracker of metrics
     @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-    def test_a_score_that_is_no_number_fails_its_trial(self, make_oracle: MakeOracle, tmp_path: Path, loss: float) -> None:
+    def test_a_score_that_is_no_number_fails_its_trial(
+        self, make_oracle: MakeOracle, tmp_path: Path, loss: float
+    ) -> None:
         """NaN and infinite scores are failures: never best, never learned from."""
         session = self._session(make_oracle, tmp_path)
-        trial = session.end(session.propose(), loss)
+        trial = session.end(session.proposed(), loss)
         assert trial.status == TrialStatus.FAILED
         session.run(self.num_trials - 1)
         assert trial not in session.oracle.get_best_trials(self.num_trials)
@@ -112,18 +118,18 @@ class OracleContract(Contract):
     def test_a_failure_is_tried_again_as_often_as_allowed(self, make_oracle: MakeOracle, tmp_path: Path) -> None:
         """An invalid trial comes again, the same one, and a success then counts as if nothing had happened."""
         session = self._session(make_oracle, tmp_path, max_retries_per_trial=2)
-        first = session.end(session.propose(), math.nan)
-        again = session.end(session.propose(), status=TrialStatus.INVALID)
-        third = session.end(session.propose(), 0.25)
+        first = session.end(session.proposed(), math.nan)
+        again = session.end(session.proposed(), status=TrialStatus.INVALID)
+        third = session.end(session.proposed(), 0.25)
         assert first.trial_id == again.trial_id == third.trial_id
         assert (third.attempt, third.status, third.score) == (3, TrialStatus.COMPLETED, 0.25)
 
     def test_only_failures_in_a_row_end_the_search(self, make_oracle: MakeOracle, tmp_path: Path) -> None:
-        """Too many failed trials raise an error, which frees the oracle for others and does not come back after a success."""
+        """Too many failed trials raise an error, which leaves the oracle free, and is over with the next success."""
         session = self._session(make_oracle, tmp_path, max_consecutive_failed_trials=2)
-        session.end(session.propose(), status=TrialStatus.FAILED)
+        session.end(session.proposed(), status=TrialStatus.FAILED)
         with pytest.raises(RuntimeError, match="failed on purpose"):
-            session.end(session.propose(), status=TrialStatus.FAILED)
+            session.end(session.proposed(), status=TrialStatus.FAILED)
         asked = threading.Thread(target=session.oracle.create_trial, args=("other",), daemon=True)
         asked.start()
         asked.join(10)
@@ -134,7 +140,7 @@ class OracleContract(Contract):
     def test_a_trial_can_be_ended_by_keyword(self, make_oracle: MakeOracle, tmp_path: Path) -> None:
         """``end_trial(trial=...)`` is ``end_trial(...)``."""
         session = self._session(make_oracle, tmp_path)
-        trial = session.propose()
+        trial = session.proposed()
         session.oracle.update_trial(trial_id=trial.trial_id, metrics={"loss": 1.0}, step=0)
         trial.status = TrialStatus.COMPLETED
         session.oracle.end_trial(trial=trial)
@@ -171,4 +177,6 @@ class _PlainTuner(keras_tuner.Tuner):  # type: ignore[misc]
 
 def _oracle(make_oracle: MakeOracle, build: Any, **options: Any) -> Any:
     objective = keras_tuner.Objective("loss", "min")
-    return make_oracle(**{"objective": objective, "seed": 5, "max_trials": 100, "hyperparameters": space_of(build), **options})
+    return make_oracle(
+        **{"objective": objective, "seed": 5, "max_trials": 100, "hyperparameters": space_of(build), **options}
+    )

@@ -100,6 +100,12 @@ class OracleSession:
         self.trials.append(trial)
         return trial
 
+    def proposed(self, slot: str = "slot0") -> Trial:
+        """Returns the next trial for a slot, where there must be one."""
+        trial = self.propose(slot)
+        assert trial is not None, f"the oracle must propose a trial, but is {self.status}"
+        return trial
+
     def end(self, trial: Trial, loss: float | None = None, status: str = TrialStatus.COMPLETED) -> Trial:
         """Ends a trial with a loss (that of its values if ``None``), or with a status of failure.
 

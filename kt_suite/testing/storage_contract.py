@@ -38,8 +38,8 @@ ODD_VALUES: dict[str, Any] = {
 class StorageContract(Contract):
     """What a storage must keep to, so that a search can be killed at any instant and looked at while it runs.
 
-    A subclass supplies the fixture ``storage_class``: a class with the public methods of ``kt_suite.storage.Storage``, which
-    a process can import by its module and name.
+    A subclass supplies the fixture ``storage_class``: a class with the public methods of ``kt_suite.storage.Storage``,
+    which a process can import by its module and name.
 
     Attributes:
         num_kills: How often the test kills a process that writes.
@@ -49,8 +49,11 @@ class StorageContract(Contract):
 
     def test_records_come_back_as_they_were(self, storage_class: Any, tmp_path: Path) -> None:
         """Tuples stay tuples, None stays None, NaN and infinities and any text survive."""
-        full = TrialRecord("0000", 0, TrialStatus.PRUNED, dict(ODD_VALUES), used=["one", "none"], score=0.5, score_std=0.1)
-        full.best_epoch, full.metrics, full.seed, full.budget, full.initial_epoch = 3, {"loss": math.nan, "größe": 1.0}, 2**31 - 1, 9, 3
+        full = TrialRecord(
+            "0000", 0, TrialStatus.PRUNED, dict(ODD_VALUES), used=["one", "none"], score=0.5, score_std=0.1
+        )
+        full.best_epoch, full.metrics, full.seed = 3, {"loss": math.nan, "größe": 1.0}, 2**31 - 1
+        full.budget, full.initial_epoch = 9, 3
         full.rung, full.bracket, full.parent, full.fidelity, full.slot, full.attempt = 2, 1, "0000", 1 / 3, "tuner0", 4
         full.message, full.started, full.ended, full.epochs = "Zeile 1\nπ = 3", 1.5, 2.5, 7
         full.runs = [RunRecord(0, 1, 0.25, 2, {"loss": math.inf}, 1, "a", 0, 0.5), RunRecord(1, 2)]
@@ -69,7 +72,9 @@ class StorageContract(Contract):
             trial = TrialRecord("0000", 0, attempt=attempt, runs=[RunRecord(run, run) for run in range(attempt)])
             storage.write_attempt("begin", trial, {})
             for run, epoch in ((1, 0), (0, 1), (0, 0)):
-                storage.add_report("0000", Report(run, epoch, {"loss": attempt + epoch / 10, "nan": math.nan}, 7.5, attempt))
+                storage.add_report(
+                    "0000", Report(run, epoch, {"loss": attempt + epoch / 10, "nan": math.nan}, 7.5, attempt)
+                )
         assert [(one.attempt, len(one.runs)) for one in storage.trials()] == [(2, 2)]
         curve = storage.reports("0000")
         assert [(one.attempt, one.run, one.epoch) for one in curve] == [(2, 0, 0), (2, 0, 1), (2, 1, 0)]
@@ -90,7 +95,9 @@ class StorageContract(Contract):
         assert [event["number"] for event in storage.events(after=events[0]["id"])] == [1, 2]
 
     @pytest.mark.parametrize("num_writes", [0, 2, 3, 5])
-    def test_a_write_that_is_killed_half_way_leaves_nothing(self, storage_class: Any, tmp_path: Path, num_writes: int) -> None:
+    def test_a_write_that_is_killed_half_way_leaves_nothing(
+        self, storage_class: Any, tmp_path: Path, num_writes: int
+    ) -> None:
         """A process killed inside a write leaves the search as it was after the write before."""
         with _writer(storage_class, tmp_path, str(num_writes)) as process:
             assert process.stdout.read().split() == [str(done) for done in range(1, num_writes + 1)]

@@ -1,7 +1,7 @@
 """Writes trials into a storage until it is killed: the victim of the contract of storages.
 
-Run as ``python -m kt_suite.testing.write_loop MODULE:CLASS DIRECTORY [NUM_WRITES]``: the number of each write that is done
-goes to standard output. With ``NUM_WRITES``, the process kills itself in the middle of the next one.
+Run as ``python -m kt_suite.testing.write_loop MODULE:CLASS DIRECTORY [NUM_WRITES]``: the number of each write that is
+done goes to standard output. With ``NUM_WRITES``, the process kills itself in the middle of the next one.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ QUICK = {"inline"}  # the others start processes, each of which loads TensorFlow
 
 class TestExecutors(ExecutorContract):
     @pytest.fixture(
-        params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES if name != "auto"],
+        params=[
+            pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES if name != "auto"
+        ],
     )
     def make_executor(self, request: Any) -> Any:
         workers = None if request.param == "inline" else 2

@@ -52,4 +52,3 @@ class TestBuildFunctions(HyperModelContract):
     @pytest.fixture
     def data(self) -> Any:
         return ToyHyperModel.data()
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 import keras_tuner
 import pytest
@@ -44,7 +44,7 @@ class TestKerasTunersRandomSearch(OracleContract):
 
 
 class TestKerasTunersGridSearch(OracleContract):
-    exceptions = {
+    exceptions: ClassVar = {
         **COMMON,
         "test_a_stored_search_goes_on_as_if_never_interrupted": "its queue is not saved (gridsearch.py:151)",
         "test_it_runs_in_a_plain_keras_tuner": "its queue is not saved (gridsearch.py:151)",

@@ -16,7 +16,7 @@ def sizes(bracket: Bracket) -> list[tuple[float, int]]:
 
 
 def test_the_schedule_is_that_of_the_paper() -> None:
-    # Li et al., JMLR 2018, table 1: R = 81, eta = 3.
+    # Li et al., JMLR 2018, algorithm 1 with R = 81 and eta = 3.
     assert [sizes(bracket) for bracket in hyperband(81, 3)] == [
         [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
         [(34, 3), (11, 9), (3, 27), (1, 81)],
