@@ -73,6 +73,7 @@ class Search:
         self.pruner = pruner
         self._on_ended = on_ended
         self._planned_epochs: int | None = None
+        self._num_runs = 1
         self._flight = Flight(window)
         self._losses: Counter[str] = Counter()
         self._num_hyperparameters = len(oracle.hyperparameters.space)
@@ -89,10 +90,10 @@ class Search:
         reason = "stopped by an error"
         self._log("on_search_begin", info)
         self.books.requeue()
-        self._planned_epochs = info.epochs and info.epochs * info.runs_per_trial
+        self._planned_epochs, self._num_runs = info.epochs, info.runs_per_trial
         self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
-        self._replay(info.trials)
         try:
+            self._replay(info.trials)
             should_stop = self.limits.is_out_of_time if self.limits.time_budget else None
             self.executor.open(self.runner, self._on_report, should_stop)
             reason = self._loop()
@@ -216,6 +217,10 @@ class Search:
         if trial is None or trial.record.attempt != report.attempt:
             return Decision.STOP  # an attempt that was given up: nothing it says counts
         trial.record.epochs += 1
+        if trial.record.epochs == 1:
+            self.oracle.update_space(trial.hyperparameters)
+            if grown := self._grown_space():
+                self.storage.update_facts(grown)
         self.storage.add_report(trial_id, report)
         self._log("on_report", trial.snapshot(), report)
         decision = self.oracle.report(trial, report) if isinstance(self.oracle, Oracle) else Decision.CONTINUE
@@ -264,10 +269,15 @@ class Search:
             return
         trial.record.runs = event.runs
         trial.status = TrialStatus.PRUNED if event.kind == "pruned" else TrialStatus.COMPLETED
-        if event.kind == "pruned" and self._planned_epochs:
-            trial.record.fidelity = min(1.0, trial.record.epochs / self._planned_epochs)
+        if event.kind == "pruned":
+            self._lower_fidelity(trial.record)
         if event.runs:
             self._score(trial, event.runs)
+
+    def _lower_fidelity(self, record: TrialRecord) -> None:
+        planned = self._planned_epochs if record.budget is None else record.budget - record.initial_epoch
+        if planned is not None:
+            record.fidelity *= min(1.0, record.epochs / (planned * self._num_runs))
 
     def _score(self, trial: Trial, runs: list[RunRecord]) -> None:
         name = self.oracle.objective.name
@@ -312,7 +322,11 @@ class Search:
             self._log("on_trial_end", trial.record, True)
 
     def _changed_facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"oracle_state": self.books.checkpoint(), "elapsed": self.limits.elapsed}
+        facts = {"oracle_state": self.books.checkpoint(), "elapsed": self.limits.elapsed}
+        return {**facts, **self._grown_space()}
+
+    def _grown_space(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
         hyperparameters = self.oracle.hyperparameters
         if len(hyperparameters.space) != self._num_hyperparameters:
             self._num_hyperparameters = len(hyperparameters.space)

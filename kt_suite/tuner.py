@@ -9,19 +9,17 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras_tuner
 import numpy as np
 
 from kt_suite import leaderboard
+from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space, inputs_of
 from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.choose import make_executor
-from kt_suite.executors.training import check_lengths
 from kt_suite.hypermodel import as_hypermodel, overrides_fit
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
-from kt_suite.objective import DefaultObjective
 from kt_suite.oracles import books
 from kt_suite.oracles.base import Oracle
 from kt_suite.project import create_project, find_project, project_path
@@ -29,6 +27,7 @@ from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.retention import Retention
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
+from kt_suite.space import Space
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
 
@@ -107,7 +106,7 @@ class Tuner(TrialRunner):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
-        _check_arguments(oracle, score, keep_checkpoints, executions_per_trial)
+        check_arguments(oracle, score, keep_checkpoints, executions_per_trial)
         self.oracle = oracle
         self.hypermodel = as_hypermodel(hypermodel)
         if self.hypermodel is None and not self._overrides("run_trial"):
@@ -136,6 +135,16 @@ class Tuner(TrialRunner):
             self._check_model_is_compiled()
         if self._storage is not None:
             self.reload()
+
+    def enqueue(self, values: Mapping[str, Any]) -> None:
+        """Has ``values`` tried before anything else is proposed; what they do not name takes its default.
+
+        Raises:
+            InputError: A name that is not in the space, a value outside its range, or a foreign oracle.
+        """
+        if not isinstance(self.oracle, Oracle):
+            raise InputError(rule("The oracle", "be one of kt_suite's to take values", self.oracle))
+        self.oracle.enqueue(values)
 
     # The space
 
@@ -226,20 +235,12 @@ class Tuner(TrialRunner):
         self.search(*fit_args, **fit_kwargs)
 
     def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
-        if os.environ.get("KERASTUNER_ORACLE_IP"):
-            raise InputError(
-                rule("KERASTUNER_ORACLE_IP", "be unset", os.environ["KERASTUNER_ORACLE_IP"], "Choose an executor.")
-            )
+        check_environment()
         is_plain = not (self._overrides("run_trial") or overrides_fit(self.hypermodel))
-        x, y = _inputs(fit_args, fit_kwargs)
-        if is_plain and isinstance(self.oracle.objective, DefaultObjective):
-            remedy = 'Give objective="val_loss", say; without one, run_trial or HyperModel.fit must return a float.'
-            raise InputError(rule("objective", "be given", None, remedy))
+        x, y = inputs_of(fit_args, fit_kwargs)
         if is_plain:
-            check_lengths(x, y)
-            validation = fit_kwargs.get("validation_data")
-            if isinstance(validation, (tuple, list)) and len(validation) > 1:
-                check_lengths(validation[0], validation[1], "validation_")
+            check_objective(self.oracle.objective)
+            check_data(x, y, fit_kwargs.get("validation_data"))
         bind = getattr(self.hypermodel, "bind", None)
         if bind is not None and x is not None:
             was_waiting = self.hypermodel.requires_data
@@ -249,10 +250,8 @@ class Tuner(TrialRunner):
                 self._check_model_is_compiled()
                 self._reconcile()
         self.check_fit_options(fit_kwargs)
-        if is_plain and not any(type(hp).__name__ != "Fixed" for hp in self.oracle.hyperparameters.space):
-            raise InputError(
-                rule("The space", "hold at least one hyperparameter", [], "Use hp.Int, hp.Choice, ... in build.")
-            )
+        if is_plain:
+            check_space(self.oracle.hyperparameters)
 
     def _loggers(self, verbose: Any) -> list[Logger]:
         loggers: list[Logger] = []
@@ -269,7 +268,7 @@ class Tuner(TrialRunner):
     def _info(self, fit_kwargs: Mapping[str, Any]) -> SearchInfo:
         storage = self._stored()
         facts = storage.facts
-        epochs = None if self._overrides("run_trial") else fit_kwargs.get("epochs", 1)
+        epochs = None if self._overrides("run_trial") else fit_kwargs.get("epochs")
         return SearchInfo(
             name=self.project_name,
             search_id=facts["search_id"],
@@ -304,6 +303,7 @@ class Tuner(TrialRunner):
         return {
             "max_trials": self.oracle.max_trials,
             "space": [describe(hp) for hp in self.oracle.hyperparameters.space],
+            "space_size": Space(self.oracle.hyperparameters).size(),
             "executor": self.executor.name,
             "executor_reason": self.explain_execution(),
             "tensorboard": self.tensorboard,
@@ -366,24 +366,6 @@ class Tuner(TrialRunner):
 
     def on_trial_end(self, trial: Any) -> None:
         """Called when a trial has ended and is stored. Does nothing; override it at will."""
-
-
-def _check_arguments(oracle: Any, score: str, keep_checkpoints: int | str, executions_per_trial: int) -> None:
-    if not isinstance(oracle, keras_tuner.Oracle):
-        raise InputError(rule("oracle", "be a keras_tuner.Oracle", oracle))
-    if score not in ("best", "last"):
-        raise InputError(rule("score", 'be "best" or "last"', score))
-    is_number = isinstance(keep_checkpoints, int) and not isinstance(keep_checkpoints, bool) and keep_checkpoints >= 0
-    if not is_number and keep_checkpoints != "all":
-        raise InputError(rule("keep_checkpoints", 'be a number of trials or "all"', keep_checkpoints))
-    if not isinstance(executions_per_trial, int) or executions_per_trial < 1:
-        raise InputError(rule("executions_per_trial", "be an integer of at least 1", executions_per_trial))
-
-
-def _inputs(fit_args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
-    x = fit_args[0] if fit_args else fit_kwargs.get("x")
-    y = fit_args[1] if len(fit_args) > 1 else fit_kwargs.get("y")
-    return x, y
 
 
 @contextlib.contextmanager

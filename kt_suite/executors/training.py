@@ -177,21 +177,3 @@ def load_state(model: Any, path: str | Path) -> None:
     """Reads what :func:`save_state` wrote, the optimizer's state included."""
     model.optimizer.build(model.trainable_variables)
     model.load_weights(path)
-
-
-def check_lengths(x: Any, y: Any, what: str = "") -> None:
-    """Raises ``InputError`` if arrays ``x`` and ``y`` differ in length; passes over what has none (datasets)."""
-    num_x, num_y = _length(x), _length(y)
-    if num_x is not None and num_y is not None and num_x != num_y:
-        raise InputError(rule(f"The length of {what}y", f"equal that of {what}x ({num_x})", num_y))
-
-
-def _length(data: Any) -> int | None:
-    if isinstance(data, Mapping):
-        data = next(iter(data.values()), None)
-    elif isinstance(data, (list, tuple)) and data and hasattr(data[0], "shape"):
-        data = data[0]
-    shape = getattr(data, "shape", None)
-    if shape is not None and len(shape):
-        return int(shape[0])
-    return len(data) if isinstance(data, list) else None

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
+import sqlite3
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,27 +26,26 @@ from kt_suite.loggers.layout import SEARCH_RUN
 
 _COLUMNS_FILE = "columns.json"
 _CONFIG_RUN = re.compile(r"_hparams-[0-9a-f]{16}")
-_MAX_ROUNDS = 20
+_LOCK_FILE = ".columns.lock"
+_LOCK_TIMEOUT = 60.0  # seconds; it is held for milliseconds
 
 
 def publish_columns(search: Path, columns: SearchColumns) -> None:
     """Stores the columns of a search, and renews the config of its log directory where they change it.
 
-    Searches in several processes may do so at once: whoever is last finds the columns of all.
+    Searches in several processes may do so at once: they take turns.
 
     Args:
         search: The directory of the search; its parent is the log directory.
         columns: The columns of the search.
     """
-    run = search / SEARCH_RUN
-    run.mkdir(parents=True, exist_ok=True)
-    draft = run / f"{_COLUMNS_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(asdict(columns), default=str), encoding="utf-8")
-    draft.replace(run / _COLUMNS_FILE)
-    logdir = search.parent
-    for _ in range(_MAX_ROUNDS):
-        if _config_is_current(logdir):
-            return
+    path = search / SEARCH_RUN / _COLUMNS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(search.parent):
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(columns), default=str), encoding="utf-8")
+        draft.replace(path)
+        _renew_config(search.parent)
 
 
 def stored_columns(search: Path) -> SearchColumns | None:
@@ -72,28 +71,33 @@ def column_names(search: Path, space: Sequence[Mapping[str, Any]]) -> dict[str, 
     return names
 
 
-def _config_is_current(logdir: Path) -> bool:
-    """Puts the config of the columns found into place, and returns whether it was there already, alone."""
+@contextlib.contextmanager
+def _lock(logdir: Path) -> Iterator[None]:
+    """Holds the right to change the config of a log directory.
+
+    It is SQLite's lock on an empty file: it works on all systems, waits, and is freed when a process dies.
+    """
+    with contextlib.closing(sqlite3.connect(logdir / _LOCK_FILE, timeout=_LOCK_TIMEOUT)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def _renew_config(logdir: Path) -> None:
+    """Makes the config of all the columns in a log directory the only one there."""
     value = experiment(list(_read_columns(logdir).values()))
     digest = hashlib.sha256(value.SerializeToString(deterministic=True)).hexdigest()[:16]
     current = logdir / f"_hparams-{digest}"
-    configs = (path for path in logdir.glob("_hparams-*") if _CONFIG_RUN.fullmatch(path.name))
-    outdated = [path for path in configs if path != current]
-    try:
-        events = (event for file in event_files(current) for event in read_events(file))
-        is_written = any(event.HasField("summary") for event in events)
-        if not is_written:
-            with EventWriter(current) as writer:
-                writer.value(value)
-    except FileNotFoundError:  # another process has just removed it, and will see that it must not
-        return False
-    for path in outdated:
-        # Another process may be about it too, and Windows keeps files that are open: the next change retries.
-        with contextlib.suppress(OSError):
-            for file in event_files(path):
-                file.unlink(missing_ok=True)
-            path.rmdir()
-    return is_written and not outdated
+    events = (event for file in event_files(current) for event in read_events(file))
+    if not any(event.HasField("summary") for event in events):
+        with EventWriter(current) as writer:
+            writer.value(value)
+    for path in logdir.glob("_hparams-*"):
+        if path != current and _CONFIG_RUN.fullmatch(path.name):
+            # Windows keeps files that TensorBoard has open: the next change tries again.
+            with contextlib.suppress(OSError):
+                for file in event_files(path):
+                    file.unlink()
+                path.rmdir()
 
 
 def _read_columns(logdir: Path) -> dict[str, SearchColumns]:

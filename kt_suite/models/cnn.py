@@ -25,6 +25,7 @@ class CNN(Supervised):
     with values of any range: each channel is standardised by a ``keras.layers.Normalization`` inside the
     model, adapted on the training images of each run. Augmentation shifts, turns and zooms the images a
     little during training; nothing is mirrored unless ``flip`` says so, for a mirrored digit is another sign.
+    Keras' random layers also act in a bare ``model(x)``: use ``predict``, or ``model(x, training=False)``.
 
     Args:
         input_shape: Shape of one image.

@@ -24,6 +24,8 @@ BUDGETS = ("epochs", "data")
 SAMPLERS = ("random", "bayesian")
 # Proposals that stay random beside a model: BOHB's rho, which keeps Hyperband's guarantees.
 _RANDOM_SHARE = 1 / 3
+# Failed trials for each one that was planned.
+_MAX_FAILED = 10
 # Points of a space that a search without end may run out of.
 _MAX_SMALL = 1000
 
@@ -141,9 +143,7 @@ class HyperbandOracle(Oracle):
         else:
             lines = hyperband_notes(self._brackets, self.hyperband_iterations, is_of_data=is_of_data)
         if self._is_small:
-            lines.append(
-                f"The space has only {self.space().size()} points: rungs hold no more, brackets share them"
-            )
+            lines.append(f"The space has only {self.space().size()} points: rungs hold no more, brackets share them")
         return lines
 
     @property
@@ -227,17 +227,20 @@ class HyperbandOracle(Oracle):
     def _place(
         self, index: int, rung: int, values: Mapping[str, Any], parent: TrialRecord | None = None
     ) -> dict[str, Any]:
-        epochs = self._budgets[self._progress.level(index, rung)]
-        share = epochs / self.max_epochs
-        place: dict[str, Any] = {"bracket": index, "rung": rung, "fidelity": share}
+        place = {"bracket": index, "rung": rung, **self._grant(self._progress.level(index, rung))}
         if parent is not None:
             place["parent"] = parent.trial_id
-        if self.budget == "data":
-            place.update(budget=self.max_epochs, data_share=share)
-        else:
-            goes_on = parent is not None and self.keeps_state(parent.trial_id)
-            place.update(budget=epochs, initial_epoch=_epochs_done(parent) if parent and goes_on else 0)
+            if self.keeps_state(parent.trial_id):
+                place["initial_epoch"] = _epochs_done(parent)
         return {"status": TrialStatus.RUNNING, "values": dict(values), **place}
+
+    def _grant(self, level: int) -> dict[str, Any]:
+        """Returns what a trial of a level may use."""
+        epochs = self._budgets[level]
+        share = epochs / self.max_epochs
+        if self.budget == "data":
+            return {"budget": self.max_epochs, "data_share": share, "fidelity": share}
+        return {"budget": epochs, "data_share": 1.0, "fidelity": share}
 
     def _new_values(self, trial_id: str) -> dict[str, Any] | None:
         """Returns values that no trial has had: enqueued ones, then the model's, or random ones."""
@@ -274,16 +277,10 @@ class HyperbandOracle(Oracle):
     def keeps_state(self, trial_id: str) -> bool:
         """Whether the trial may yet be promoted, or its promotion may have to be trained again."""
         record, progress = self.trials[trial_id].record, self._progress
-        if (
-            self.budget == "data"
-            or record.rung is None
-            or record.status in (TrialStatus.FAILED, TrialStatus.PRUNED)
-        ):
+        if self.budget == "data" or record.rung is None or record.status in (TrialStatus.FAILED, TrialStatus.PRUNED):
             return False
         level = progress.level(record.bracket or 0, record.rung)
-        higher = [
-            other for one, other in progress.trials_of[progress.config_of[trial_id]].items() if one > level
-        ]
+        higher = [other for one, other in progress.trials_of[progress.config_of[trial_id]].items() if one > level]
         if higher:
             return any(other.parent == trial_id and not other.is_finished for other in higher)
         if level + 1 == len(self._budgets):
@@ -303,9 +300,7 @@ class HyperbandOracle(Oracle):
     def restore(self, trials: Iterable[Any], checkpoint: Mapping[str, Any]) -> None:
         super().restore(trials, checkpoint)
         self._queue = list(checkpoint.get("queue", []))
-        self._borrowed = [
-            (bracket, rung, trial_id) for bracket, rung, trial_id in checkpoint.get("borrowed", [])
-        ]
+        self._borrowed = [(bracket, rung, trial_id) for bracket, rung, trial_id in checkpoint.get("borrowed", [])]
         self._forget()
         for trial in self.trials.values():
             self._check_place(trial.record)
@@ -317,22 +312,16 @@ class HyperbandOracle(Oracle):
         if record.rung is None or record.bracket is None:
             return
         level = self._progress.level(record.bracket, record.rung)
-        epochs = self._budgets[level] if level < len(self._budgets) else math.nan
-        is_of_data = self.budget == "data"
-        budget, share = (self.max_epochs, epochs / self.max_epochs) if is_of_data else (epochs, 1.0)
-        if (
-            record.budget != budget
-            or record.data_share != share
-            or (self.asynchronous and record.bracket > 0)
-        ):
+        is_known = level < len(self._budgets) and not (self.asynchronous and record.bracket > 0)
+        grant = self._grant(level) if is_known else {}
+        if record.status == TrialStatus.PRUNED:
+            grant.pop("fidelity", None)  # lower than planned, as the trial was cut short
+        if not is_known or any(getattr(record, name) != value for name, value in grant.items()):
             given = f"max_epochs={self.max_epochs}, factor={self.factor}, min_epochs={self.min_epochs}"
+            given += f", budget={self.budget!r}, asynchronous={self.asynchronous}"
+            must = "be the one that the stored search began with"
             raise ProjectError(
-                rule(
-                    "The schedule of a resumed search",
-                    "be the one that it began with",
-                    f"{given}, budget={self.budget!r}, asynchronous={self.asynchronous}",
-                    "Give the arguments of then, or another project_name.",
-                )
+                rule("The schedule", must, given, "Give the arguments of then, or another project_name.")
             )
 
 
@@ -346,9 +335,9 @@ def _promotion(standing: Standing) -> tuple[int, str] | None:
 
 
 def _may_replace(standing: Standing) -> bool:
-    """Whether failures on the lowest rung are still replaced: until as many have failed as were planned."""
+    """Whether failures on the lowest rung are still replaced: not for ever, where next to nothing trains."""
     num_failed = sum(entry.state is State.FAILED for entry in standing.rungs[0].values())
-    return num_failed < standing.bracket.rungs[0].num_trials
+    return num_failed < _MAX_FAILED * standing.bracket.rungs[0].num_trials
 
 
 def _epochs_done(record: TrialRecord) -> int:

@@ -134,7 +134,7 @@ class OracleContract(Contract):
         asked.start()
         asked.join(10)
         assert not asked.is_alive(), "the oracle is still locked"
-        session.end(session.oracle.ongoing_trials["other"])
+        session.end(session.proposed("other"))
         session.run(2)
 
     def test_a_trial_can_be_ended_by_keyword(self, make_oracle: MakeOracle, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kt_suite.hyperparameters import HyperParameters, describe
-from kt_suite.oracles import Oracle, Trial, books
-from kt_suite.oracles.attempts import check_consecutive_failures
+from kt_suite.oracles import Trial, books
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialStatus
 
@@ -96,7 +95,7 @@ class OracleSession:
             return None
         trial = self._books.adopt(proposed)
         trial.status = TrialStatus.RUNNING
-        self._storage.write_attempt("begin", trial.snapshot(), self._facts())
+        self._storage.write_attempt("propose", trial.snapshot(), self._facts())
         self.trials.append(trial)
         return trial
 
@@ -119,12 +118,9 @@ class OracleSession:
             trial.message = "failed on purpose"
         trial.status = status
         try:
-            self.oracle.end_trial(trial)
+            self._books.end(trial)
         finally:
-            self._books.settle(trial)
             self._storage.write_attempt("end", trial.snapshot(), self._facts())
-        if not isinstance(self.oracle, Oracle):
-            check_consecutive_failures(self.oracle)
         return trial
 
     def run(self, num_trials: int) -> list[dict[str, Any]]:

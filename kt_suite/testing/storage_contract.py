@@ -222,13 +222,11 @@ def _check_state(storage: Any, done: int) -> None:
 
 @contextlib.contextmanager
 def _process(*arguments: str) -> Iterator[Any]:
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _name(storage_class: Any) -> str:

@@ -25,9 +25,7 @@ def documented(docstring: str, section: str) -> list[str] | None:
     lines = inspect.cleandoc(docstring).splitlines()
     if f"{section}:" not in lines:
         return None
-    body = itertools.takewhile(
-        lambda line: not line or line.startswith(" "), lines[lines.index(f"{section}:") + 1 :]
-    )
+    body = itertools.takewhile(lambda line: not line or line.startswith(" "), lines[lines.index(f"{section}:") + 1 :])
     text = re.sub(r",\n +", ", ", "\n".join(body))  # a list of names may go on in the next line
     found = (_ENTRY.match(line) for line in text.splitlines())
     return [name.strip(" *") for entry in found if entry for name in entry.group(1).split(",")]
@@ -87,12 +85,7 @@ def undocumented_methods(module: Any) -> Iterator[str]:
             continue
         for method, value in vars(cls).items():
             is_new = not any(hasattr(base, method) for base in cls.__mro__[1:])
-            if (
-                not method.startswith("_")
-                and callable(value)
-                and is_new
-                and not inspect.getdoc(getattr(cls, method))
-            ):
+            if not method.startswith("_") and callable(value) and is_new and not inspect.getdoc(getattr(cls, method)):
                 yield f"{module.__name__}.{name}.{method}"
 
 
@@ -103,9 +96,7 @@ def test_public_methods_that_override_nothing_have_docstrings() -> None:
         for path in PATHS
         if path.name not in skipped
     ]
-    assert [
-        method for module in modules for method in undocumented_methods(importlib.import_module(module))
-    ] == []
+    assert [method for module in modules for method in undocumented_methods(importlib.import_module(module))] == []
 
 
 def test_a_wrong_name_is_noticed() -> None:

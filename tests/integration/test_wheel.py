@@ -22,9 +22,7 @@ pytestmark = pytest.mark.slow
 def run(*command: str | Path, cwd: Path) -> str:
     """Runs a command as a user would who has no checkout; returns what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -36,9 +34,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     A copy is built: what earlier builds left in the checkout would otherwise slip in.
     """
     folder = tmp_path_factory.mktemp("dist")
-    ignored = shutil.ignore_patterns(
-        ".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
-    )
+    ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, folder / "checkout", symlinks=True, ignore=ignored)
     run(sys.executable, "-m", "build", "--outdir", folder, folder / "checkout", cwd=folder)
     (sdist,) = folder.glob("*.tar.gz")

@@ -62,7 +62,10 @@ def test_asha_is_planned_for_about_the_epochs_of_hyperband() -> None:
     for max_epochs in (9, 27, 81, 100):
         cost = sum(bracket.num_epochs() for bracket in hyperband(max_epochs))
         assert 0.8 * cost < asynchronous(max_epochs).num_epochs() <= cost
-        assert asynchronous(max_epochs, iterations=2).rungs[0].num_trials == 2 * asynchronous(max_epochs).rungs[0].num_trials
+        assert (
+            asynchronous(max_epochs, iterations=2).rungs[0].num_trials
+            == 2 * asynchronous(max_epochs).rungs[0].num_trials
+        )
 
 
 def test_asha_without_end_has_rungs_without_bound() -> None:

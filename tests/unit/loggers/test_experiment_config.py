@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,11 +55,32 @@ def test_a_config_cut_off_by_a_crash_is_written_again(tmp_path: Path) -> None:
     assert config_names(tmp_path) == {"a"}
 
 
-def test_searches_in_several_processes_end_with_one_config_of_all_columns(tmp_path: Path) -> None:
-    num_searches = 4
-    with ProcessPoolExecutor(num_searches, mp_context=multiprocessing.get_context("spawn")) as pool:
+def test_searches_at_once_end_with_one_config_of_all_columns(tmp_path: Path) -> None:
+    num_searches = 8
+    with ThreadPoolExecutor(num_searches) as pool:
         list(pool.map(publish_one, [str(tmp_path)] * num_searches, range(num_searches)))
     assert config_names(tmp_path) == {f"{index}.{name}" for index in range(num_searches) for name in range(5)}
+
+
+def test_a_search_in_another_process_is_waited_for(tmp_path: Path) -> None:
+    code = (
+        "import sqlite3, sys, time\n"
+        f"connection = sqlite3.connect({str(tmp_path / '.columns.lock')!r})\n"
+        "connection.execute('BEGIN EXCLUSIVE')\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(publish_columns, tmp_path / "search", columns("a"))
+            with pytest.raises(futures.TimeoutError):
+                future.result(timeout=0.3)
+            other.kill()
+            future.result(timeout=60)
+    assert config_names(tmp_path) == {"a"}
 
 
 def test_stored_columns_come_back(tmp_path: Path) -> None:

