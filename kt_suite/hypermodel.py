@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import keras
 import keras_tuner
 
 from kt_suite.errors import InputError, rule
@@ -61,20 +63,50 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         """
         return {}
 
-    def adapt(self, model: Any, x: Any) -> None:
-        """Fits the preprocessing layers of ``model`` on the training inputs of one run, just before it is trained."""
+    def adapt(self, model: Any, x: Any, y: Any = None) -> None:
+        """Fits the preprocessing layers of ``model`` on the training data of one run, just before it is trained.
+
+        Args:
+            model: What :meth:`build` returned.
+            x: Inputs, without those that ``validation_split`` sets apart; or a data set of inputs and targets.
+            y: Targets; ``None`` where ``x`` yields both.
+        """
+
+    def callbacks(self, hp: Any) -> list[Any]:
+        """Returns callbacks that belong to the training recipe; they run before those given to ``search``."""
+        return []
 
     def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Trains ``model``; returns a History, a float, a dict of metrics, or a list of these (one for each run).
 
-        Arguments given explicitly win over :meth:`fit_options`, so that the method also serves a plain
-        ``keras_tuner.Tuner``, which knows nothing of options.
+        Calls :meth:`adapt`, and adds :meth:`fit_options` and :meth:`callbacks`. Arguments given explicitly win over
+        options, so that the method also serves a plain ``keras_tuner.Tuner``, which knows nothing of options.
         """
         options = {**self.fit_options(hp), **kwargs}
         x = args[0] if args else options.get("x")
+        y = args[1] if len(args) > 1 else options.get("y")
+        if _comes_in_batches(x):
+            options.pop("batch_size", None)
+        elif share := options.get("validation_split"):
+            x, y = _first_rows(x, 1 - share), _first_rows(y, 1 - share)  # Keras validates on the last rows
         if x is not None:
-            self.adapt(model, x)
+            self.adapt(model, x, y)
+        given = options.get("callbacks") or []
+        given = given if isinstance(given, (list, tuple)) else [given]
+        options["callbacks"] = [*self.callbacks(hp), *given]
         return model.fit(*args, **options)
+
+
+def _comes_in_batches(x: Any) -> bool:
+    return hasattr(x, "element_spec") or isinstance(x, keras.utils.PyDataset)
+
+
+def _first_rows(data: Any, share: float) -> Any:
+    if isinstance(data, Mapping):
+        return {name: _first_rows(item, share) for name, item in data.items()}
+    if isinstance(data, (list, tuple)) and data and hasattr(data[0], "shape"):
+        return type(data)(_first_rows(item, share) for item in data)
+    return None if data is None else data[: int(len(data) * share)]
 
 
 class FunctionHyperModel(HyperModel):

@@ -25,11 +25,7 @@ def ranked(records: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
 
     def key(record: TrialRecord) -> tuple[int, float, int]:
         status = order.index(record.status) if record.status in order else len(order)
-        score = (
-            sign * record.score
-            if record.status == TrialStatus.COMPLETED and record.score is not None
-            else 0.0
-        )
+        score = sign * record.score if record.status == TrialStatus.COMPLETED and record.score is not None else 0.0
         return status, score, record.number
 
     return sorted(records, key=key)
@@ -72,9 +68,7 @@ def rows(records: Iterable[TrialRecord], direction: str) -> list[Row]:
     ]
 
 
-def render(
-    records: Iterable[TrialRecord], direction: str, objective: str, num_trials: int | None = None
-) -> Table:
+def render(records: Iterable[TrialRecord], direction: str, objective: str, num_trials: int | None = None) -> Table:
     """Returns the table of the best trials.
 
     Values that are the same in all ranked trials stand once below the table; what differs stands in the rows.
@@ -136,8 +130,7 @@ def duration(seconds: float) -> str:
 def values_text(values: Mapping[str, Any]) -> str:
     """Returns ``name=value`` pairs, floats in four significant digits."""
     return "  ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in values.items()
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
     )
 
 
@@ -145,9 +138,7 @@ def busy_seconds(records: Iterable[TrialRecord]) -> float:
     """Returns the seconds during which at least one trial was training: trials side by side count once."""
     total, covered = 0.0, float("-inf")
     spans = [(record.started, record.ended) for record in records]
-    for started, ended in sorted(
-        (start, end) for start, end in spans if start is not None and end is not None
-    ):
+    for started, ended in sorted((start, end) for start, end in spans if start is not None and end is not None):
         total += max(0.0, ended - max(started, covered))
         covered = max(covered, ended)
     return total
@@ -161,9 +152,7 @@ def _shared_values(records: Iterable[TrialRecord]) -> dict[str, Any]:
     values = [record.values for record in records if _is_ranked(record)]
     if len(values) < 2:
         return {}
-    return {
-        name: value for name, value in values[0].items() if all((name, value) in v.items() for v in values)
-    }
+    return {name: value for name, value in values[0].items() if all((name, value) in v.items() for v in values)}
 
 
 def _caption(records: Sequence[TrialRecord], shared: Mapping[str, Any]) -> Text:
@@ -194,5 +183,6 @@ def _details(record: TrialRecord, differing: Mapping[str, Any]) -> Text:
     text = Text(values_text(differing))
     if record.status != TrialStatus.COMPLETED:
         reason = (record.message or "").strip().splitlines()
-        text = Text(": ".join([record.status, *reason[-1:]]), style="red") + Text("  ") + text
+        style = "red" if record.status == TrialStatus.FAILED else "dim"
+        text = Text(": ".join([record.status, *reason[-1:]]), style=style) + Text("  ") + text
     return text

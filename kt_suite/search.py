@@ -19,7 +19,7 @@ from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.objective import mean_metrics, to_loss
 from kt_suite.oracles.base import Oracle
-from kt_suite.oracles.books import Books, keeps_state
+from kt_suite.oracles.books import Books, keeps_state, why_stopped
 from kt_suite.oracles.trial import Trial
 from kt_suite.pruners.base import Pruner
 from kt_suite.storage import Storage
@@ -159,7 +159,7 @@ class Search:
             name = self._flight.name()
             trial = self.oracle.create_trial(name)
             if trial.status == TrialStatus.STOPPED:
-                return self._why_stopped()
+                return why_stopped(self.oracle)
             self._is_idle = trial.status == TrialStatus.IDLE
             if self._is_idle:
                 return None
@@ -179,12 +179,6 @@ class Search:
                 return
             self._start(trial, slot)
 
-    def _why_stopped(self) -> str:
-        max_trials = self.oracle.max_trials
-        if max_trials is not None and len(self.oracle.trials) >= max_trials:
-            return "all trials done"
-        return "the space is exhausted"
-
     def _start(self, trial: Trial, slot: str) -> None:
         record = trial.record
         record.slot, record.started = slot, time.time()
@@ -201,7 +195,7 @@ class Search:
                 trial,
                 record.attempt,
                 str(directory),
-                parent_directory=self._directory_of(trial.parent),
+                parent_directory=self._directory_of(trial.parent) if trial.initial_epoch else None,
                 keeps_state=keeps_state(self.oracle, trial),
             )
         )

@@ -61,14 +61,17 @@ class SearchModel:
         settings: How to propose.
     """
 
+    _loss: GaussianProcess
+    _threshold: float
+
     def __init__(self, domain: Domain, evidence: Evidence, rng: np.random.Generator, settings: Settings) -> None:
         self._domain = domain
         self._evidence = evidence
         self._rng = rng
         self._settings = settings
-        extra, is_category = self._extra_columns()
+        extra, is_category, context = self._extra_columns()
         self._x = np.column_stack([evidence.points, *extra])
-        self._context = np.array([0.0 if category else 1.0 for category in is_category])
+        self._context = np.array(context)
         is_conditional = np.append(domain.is_conditional, np.zeros(len(extra), dtype=bool))
         self._kernel = MixedMatern(
             np.append(domain.is_category, is_category).astype(bool), is_conditional | np.isnan(self._x).any(axis=0)
@@ -76,17 +79,23 @@ class SearchModel:
         self._fit_loss()
         self._terms = [*self._failure_terms(), *self._cost_terms()]
 
-    def _extra_columns(self) -> tuple[list[Array], list[bool]]:
-        columns, is_category = [], []
-        fidelities, sources = self._evidence.fidelities, self._evidence.sources
-        lowest = float(fidelities.min())
-        if lowest < 1.0:
-            columns.append(1.0 - np.log(fidelities) / np.log(lowest))
+    def _extra_columns(self) -> tuple[list[Array], list[bool], list[float]]:
+        """Returns fidelity and source where losses differ in them, which of them are categories, and what we ask for."""
+        columns, is_category, context = [], [], []
+        evidence = self._evidence
+        levels = np.log(evidence.fidelities)
+        observed = levels[evidence.is_scored]
+        if np.ptp(observed) > 0.0:
+            # A pending trial will be observed at the level that all proposals are made for.
+            levels = np.where(evidence.is_scored, levels, observed.max())
+            columns.append((levels - observed.min()) / np.ptp(observed))
             is_category.append(False)
-        if np.any(sources > 0):
-            columns.append(sources.astype(float))
+            context.append(1.0)
+        if np.any(evidence.sources > 0):
+            columns.append(evidence.sources.astype(float))
             is_category.append(True)
-        return columns, is_category
+            context.append(0.0)
+        return columns, is_category, context
 
     @property
     def acquisition(self) -> Acquisition:
@@ -156,9 +165,9 @@ class SearchModel:
         return y, slopes
 
     def _find_threshold(self, rows: Array) -> float:
-        """Returns the least loss that is believed of a trial: among those of full fidelity, where there are any."""
+        """Returns the least loss that is believed of a trial: among those of the highest fidelity, where there are any."""
         is_own = self._evidence.sources[rows] == 0
-        is_full = is_own & (self._evidence.fidelities[rows] == 1.0)
+        is_full = is_own & (self._evidence.fidelities[rows] == self._evidence.fidelities[self._evidence.is_scored].max())
         rows = rows[is_full] if is_full.any() else rows[is_own] if is_own.any() else rows
         x = self._x[rows].copy()
         x[:, self._domain.num_dimensions :] = self._context

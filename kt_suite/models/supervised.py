@@ -13,7 +13,7 @@ import numpy as np
 
 from kt_suite import HyperModel
 from kt_suite.errors import InputError, rule
-from kt_suite.models.data_facts import batches, is_dataset, read_data, read_validation
+from kt_suite.models.data_facts import batches, read_data, read_validation
 from kt_suite.models.fixed_hyper_parameters import FixedHyperParameters, check_fixed
 from kt_suite.models.learning_rate_schedule import LearningRateSchedule
 from kt_suite.models.normalization import Moments, num_columns, set_moments
@@ -280,22 +280,6 @@ class Supervised(HyperModel, abc.ABC):
         """Returns the callbacks of the training recipe; they run before those given to ``fit``."""
         schedule = self.schedule(hp)
         return [] if schedule is None else [schedule]
-
-    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Adapts the scales to the training part of the data, and trains ``model`` with :meth:`callbacks`."""
-        options = {**self.fit_options(self._with_fixed(hp)), **kwargs}
-        x: Any = args[0] if args else options.get("x")
-        y: Any = args[1] if len(args) > 1 else options.get("y")
-        if is_dataset(x):
-            options.pop("batch_size", None)
-        elif share := options.get("validation_split"):
-            rows = slice(int(len(x) * (1 - share)))  # Keras validates on the last rows
-            x, y = x[rows], None if y is None else y[rows]
-        self.adapt(model, x, y)
-        given = options.get("callbacks") or []
-        given = given if isinstance(given, (list, tuple)) else [given]
-        options["callbacks"] = [*self.callbacks(hp), *given]
-        return model.fit(*args, **options)
 
     def _assemble(self, hp: Any) -> Any:
         shape, target = self._known()

@@ -144,6 +144,10 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         """Returns lines about what lies ahead, shown before the search starts."""
         return []
 
+    def why_stopped(self) -> str:
+        """Returns why there is nothing left to propose, once :meth:`populate_space` has said so."""
+        return "the space is exhausted"
+
     def keeps_state(self, trial_id: str) -> bool:
         """Whether the state of a trial's training must stay on disk, because another trial may go on from it."""
         return False

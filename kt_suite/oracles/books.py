@@ -100,6 +100,13 @@ def keeps_state(oracle: Any, trial: Trial) -> bool:
     return trial.record.budget is not None
 
 
+def why_stopped(oracle: Any) -> str:
+    """Returns why an oracle proposes no more."""
+    if oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials:
+        return "all trials done"
+    return oracle.why_stopped() if isinstance(oracle, Oracle) else "the oracle has stopped"
+
+
 def restore(oracle: Any, records: list[TrialRecord], state: dict[str, Any], space: HyperParameters) -> None:
     """Has an oracle take up a stored search."""
     trials = [Trial.of_record(record, space) for record in records]

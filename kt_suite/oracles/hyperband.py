@@ -135,6 +135,10 @@ class HyperbandOracle(Oracle):
             return [brackets.asynchronous(*arguments, self.hyperband_iterations)]
         return brackets.hyperband(*arguments)
 
+    def why_stopped(self) -> str:
+        """Returns that the schedule has been gone through."""
+        return "the schedule is done"
+
     def notes(self) -> list[str]:
         """Returns the arithmetic of the schedule: trials and epochs of each rung, for one run a trial."""
         is_of_data = self.budget == "data"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import keras
@@ -10,8 +9,6 @@ import numpy as np
 import pytest
 
 from kt_suite.tuners_hyperband import Hyperband
-
-Build = Any
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -25,9 +22,9 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         return Recorder(self.trainings)
 
     def _state(self) -> dict[str, Any]:
-        iterations = int(self.model.optimizer.iterations)
-        slots = [np.array(one) for one in self.model.optimizer.variables]
-        return {"iterations": iterations, "weights": self.model.get_weights(), "optimizer": slots}
+        optimizer = self.model.optimizer
+        slots = [np.array(one) for one in optimizer.variables]
+        return {"iterations": int(optimizer.iterations), "weights": self.model.get_weights(), "optimizer": slots}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.trainings.append({"begin": self._state(), "epochs": []})
@@ -39,102 +36,126 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.trainings[-1]["end"] = self._state()
 
 
-def search(build: Build, iris: Any, project: dict[str, Any], fit: Any = None, **options: Any) -> tuple[Any, list[Any]]:
-    """Returns a tuner after its search, and what was recorded of each training."""
+class Dies(keras.callbacks.Callback):  # type: ignore[misc]
+    """Interrupts the search at the begin of its n-th training."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def __deepcopy__(self, memo: Any) -> Dies:
+        return self
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def unbuilt(hp: Any) -> Any:
+    model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 64)), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def built(hp: Any) -> Any:
+    units = hp.Int("units", 2, 64)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, "relu"), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def hyperband(build: Any, directory: Any, **options: Any) -> Hyperband:
+    settings = {"max_epochs": 2, "factor": 2, "seed": 0, "tensorboard": None, **options}
+    return Hyperband(build, "val_accuracy", directory=directory, **settings)
+
+
+def train(tuner: Hyperband, iris: Any, *callbacks: Any) -> list[dict[str, Any]]:
+    """Searches on 100 samples in batches of 20; returns what was recorded of each training."""
     x, y = iris
-    trainings: list[dict[str, Any]] = []
-    settings = {"max_epochs": 4, "factor": 2, "seed": 0, "tensorboard": None, **project, **options}
-    tuner = Hyperband(build, "val_accuracy", **settings)
-    fit = {"validation_data": (x[100:], y[100:]), "batch_size": 20, **(fit or {})}
-    tuner.search(x[:100], y[:100], callbacks=[Recorder(trainings)], verbose=0, **fit)
-    return tuner, trainings
+    recorder = Recorder([])
+    tuner.search(
+        x[:100],
+        y[:100],
+        validation_data=(x[100:], y[100:]),
+        batch_size=20,
+        callbacks=[recorder, *callbacks],
+        verbose=0,
+    )
+    return recorder.trainings
 
 
-def records(tuner: Any) -> list[Any]:
+def records(tuner: Hyperband) -> list[Any]:
     return [tuner.oracle.trials[trial_id].record for trial_id in tuner.oracle.start_order]
 
 
-def test_a_promoted_trial_goes_on_with_the_full_state_of_its_parent(
-    tiny_build: Build, iris: Any, project: dict[str, Any]
-) -> None:
-    tuner, trainings = search(tiny_build, iris, project)
+def are_equal(one: list[Any], two: list[Any]) -> bool:
+    return len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.fixture(scope="module")
+def finished(iris: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Hyperband, list[dict[str, Any]]]:
+    """Returns a search of three brackets, with the trainings that it took."""
+    tuner = hyperband(built, tmp_path_factory.mktemp("projects"), max_epochs=4)
+    return tuner, train(tuner, iris)
+
+
+def test_a_promoted_trial_goes_on_with_the_full_state_of_its_parent(finished: Any) -> None:
+    tuner, trainings = finished
     by_id = dict(zip(tuner.oracle.start_order, trainings, strict=True))
     promoted = [record for record in records(tuner) if record.parent is not None]
-    assert len(promoted) == 2 + 1 + 1
+    assert sorted(record.budget for record in promoted) == [2, 2, 4, 4]
     for record in promoted:
         parent, child = by_id[record.parent]["end"], by_id[record.trial_id]["begin"]
         assert child["iterations"] == parent["iterations"] == record.initial_epoch * 5 > 0
-        for name in ("weights", "optimizer"):
-            assert all((one == two).all() for one, two in zip(parent[name], child[name], strict=True))
+        assert are_equal(child["weights"], parent["weights"])
+        assert are_equal(child["optimizer"], parent["optimizer"])
         assert by_id[record.trial_id]["epochs"] == list(range(record.initial_epoch, record.budget))
 
 
-def test_the_epochs_trained_are_those_announced(tiny_build: Build, iris: Any, project: dict[str, Any]) -> None:
-    tuner, trainings = search(tiny_build, iris, project)
-    assert tuner.oracle.notes()[0] == "Hyperband, 1 iteration: 14 trials, 30 epochs in all"
-    assert sum(len(training["epochs"]) for training in trainings) == 30
-    assert sum(record.epochs for record in records(tuner)) == 30
+def test_the_epochs_trained_are_those_announced(finished: Any) -> None:
+    tuner, trainings = finished
+    assert tuner.oracle.notes()[0] == "Hyperband, 1 iteration: 14 trials, 28 epochs in all"
+    assert sum(len(training["epochs"]) for training in trainings) == 28
+    assert sum(record.epochs for record in records(tuner)) == 28
 
 
-def test_states_are_gone_after_the_search(tiny_build: Build, iris: Any, project: dict[str, Any]) -> None:
-    tuner, _ = search(tiny_build, iris, project)
+def test_the_best_model_is_left_and_no_state(finished: Any) -> None:
+    tuner, _ = finished
     assert list(tuner._path.rglob("state_*")) == []
     assert tuner.get_best_models(1)[0].built
 
 
-def test_a_model_that_is_built_by_its_data_goes_on_too(iris: Any, project: dict[str, Any]) -> None:
-    def build(hp: Any) -> Any:
-        model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 64)), keras.layers.Dense(3, "softmax")])
-        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        return model
-
-    tuner, trainings = search(build, iris, project, max_epochs=2, keep_checkpoints=1)
-    by_id = dict(zip(tuner.oracle.start_order, trainings, strict=True))
+def test_each_run_of_a_model_that_its_data_build_goes_on_from_the_same_run(iris: Any, tmp_path: Any) -> None:
+    tuner = hyperband(unbuilt, tmp_path, executions_per_trial=2, keep_checkpoints=1)
+    trainings = train(tuner, iris)
+    runs = dict(zip(tuner.oracle.start_order, zip(trainings[::2], trainings[1::2], strict=True), strict=True))
     child = next(record for record in records(tuner) if record.parent is not None)
-    assert by_id[child.trial_id]["begin"]["iterations"] == by_id[child.parent]["end"]["iterations"] == 5
+    for before, after in zip(runs[child.parent], runs[child.trial_id], strict=True):
+        assert after["begin"]["iterations"] == 5
+        assert are_equal(before["end"]["weights"], after["begin"]["weights"])
 
 
-def test_each_run_goes_on_from_the_same_run(tiny_build: Build, iris: Any, project: dict[str, Any]) -> None:
-    tuner, trainings = search(tiny_build, iris, project, max_epochs=2, executions_per_trial=2)
-    pairs = dict(zip(tuner.oracle.start_order, zip(trainings[::2], trainings[1::2], strict=True), strict=True))
-    child = next(record for record in records(tuner) if record.parent is not None)
-    for before, after in zip(pairs[child.parent], pairs[child.trial_id], strict=True):
-        assert all(
-            (one == two).all() for one, two in zip(before["end"]["weights"], after["begin"]["weights"], strict=True)
-        )
-
-
-def test_a_budget_in_data_trains_on_a_share_from_scratch(tiny_build: Build, iris: Any, project: dict[str, Any]) -> None:
-    tuner, trainings = search(tiny_build, iris, project, budget="data")
-    steps = {0.25: 2 * 4, 0.5: 3 * 4, 1.0: 5 * 4}  # batches of 20 from 25, 50 and 100 samples, for 4 epochs
+def test_a_budget_in_data_trains_on_a_share_from_scratch(iris: Any, tmp_path: Any) -> None:
+    tuner = hyperband(built, tmp_path, budget="data")
+    trainings = train(tuner, iris)
+    steps = {0.5: 2 * 3, 1.0: 2 * 5}  # batches of 20 from 50 and 100 samples, for two epochs
+    assert {record.data_share for record in records(tuner)} == set(steps)
     for record, training in zip(records(tuner), trainings, strict=True):
         assert training["begin"]["iterations"] == 0
         assert training["end"]["iterations"] == steps[record.data_share]
 
 
-def test_a_killed_search_resumes_and_promotes_from_stored_states(
-    tiny_build: Build, iris: Any, project: dict[str, Any]
-) -> None:
-    class Dies(keras.callbacks.Callback):  # type: ignore[misc]
-        left = 7
+def test_an_interrupted_search_promotes_from_stored_states(iris: Any, tmp_path: Any) -> None:
+    def outcome(tuner: Hyperband) -> list[tuple[Any, ...]]:
+        return [(record.trial_id, record.values, record.parent, record.score) for record in records(tuner)]
 
-        def __deepcopy__(self, memo: Any) -> Dies:
-            return self
-
-        def on_train_begin(self, logs: Any = None) -> None:
-            Dies.left -= 1
-            if Dies.left == 0:
-                raise KeyboardInterrupt
-
-    x, y = iris
-    options = {"max_epochs": 4, "factor": 2, "seed": 0, "tensorboard": None}
-    data = {"x": x[:100], "y": y[:100], "validation_data": (x[100:], y[100:]), "batch_size": 20, "verbose": 0}
-    whole = Hyperband(tiny_build, "val_accuracy", **options, directory=project["directory"], project_name="whole")
-    whole.search(**data)
-    first = Hyperband(tiny_build, "val_accuracy", **options, **project)
+    whole = hyperband(built, tmp_path, project_name="whole")
+    train(whole, iris)
+    promotion = next(record.number for record in records(whole) if record.parent is not None)
     with pytest.raises(KeyboardInterrupt):
-        first.search(**data, callbacks=[Dies()])
-    second = Hyperband(tiny_build, "val_accuracy", **options, **project)
-    second.search(**data)
-    expected = [(record.trial_id, record.values, record.parent, record.score) for record in records(whole)]
-    assert [(record.trial_id, record.values, record.parent, record.score) for record in records(second)] == expected
+        train(hyperband(built, tmp_path, project_name="parts"), iris, Dies(promotion + 1))
+    resumed = hyperband(built, tmp_path, project_name="parts")
+    trainings = train(resumed, iris)
+    assert trainings[0]["begin"]["iterations"] == 5
+    assert outcome(resumed) == outcome(whole)

@@ -20,9 +20,7 @@ def record(
     return TrialRecord(f"{number:04d}", number, status, score=score, **fields)
 
 
-def text(
-    *records: TrialRecord, direction: str = "max", num_trials: int | None = None, width: int = 100
-) -> str:
+def text(*records: TrialRecord, direction: str = "max", num_trials: int | None = None, width: int = 100) -> str:
     console = Console(width=width)
     with console.capture() as captured:
         console.print(render(list(records), direction, "val_accuracy", num_trials))
@@ -129,10 +127,6 @@ def test_trials_side_by_side_count_once_in_the_time():
 
 
 def test_the_module_needs_no_tensorflow():
-    code = (
-        "import sys, kt_suite.leaderboard; print({'tensorflow', 'keras', 'keras_tuner'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    code = "import sys, kt_suite.leaderboard; print({'tensorflow', 'keras', 'keras_tuner'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"

@@ -15,6 +15,7 @@ from kt_suite.hyperparameters import HyperParameters
 from kt_suite.space import Space, grid_values
 
 UNIT = st.floats(0.0, 1.0)
+QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def space_of(build: Any) -> Space:
@@ -61,9 +62,14 @@ def declare(hp: HyperParameters, name: str, kind: str, of: Any) -> Any:
     return hp.Fixed(name, of)
 
 
+class Shown(HyperParameters):
+    def __repr__(self) -> str:
+        return "\n".join(f"{one!r} if {one.conditions and one.conditions[0].get_config()}" for one in self.space)
+
+
 @st.composite
 def spaces(draw: Any, max_size: int = 5) -> HyperParameters:
-    hp = HyperParameters()
+    hp = Shown()
     for index in range(draw(st.integers(1, max_size))):
         kind, of = draw(KINDS)
         parents = [one for one in hp.space if not hasattr(one, "min_value")]
@@ -97,7 +103,7 @@ def is_legal(hp: HyperParameters, values: dict[str, Any]) -> bool:
     return set(values) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@QUICK
 @given(spaces(), st.integers(0, 2**31))
 def test_every_sample_is_a_point_of_the_space(hp: HyperParameters, seed: int) -> None:
     space = Space(hp)
@@ -106,7 +112,7 @@ def test_every_sample_is_a_point_of_the_space(hp: HyperParameters, seed: int) ->
     assert space.check(values) == values
 
 
-@settings(max_examples=150, deadline=None)
+@QUICK
 @given(spaces(), st.integers(0, 2**31))
 def test_values_survive_the_way_to_the_unit_cube_and_back(hp: HyperParameters, seed: int) -> None:
     space = Space(hp)
@@ -120,7 +126,7 @@ def test_values_survive_the_way_to_the_unit_cube_and_back(hp: HyperParameters, s
         assert math.isclose(back[name], value, rel_tol=1e-9, abs_tol=1e-12) if is_float else back[name] == value
 
 
-@settings(max_examples=150, deadline=None)
+@QUICK
 @given(spaces(), st.integers(0, 2**31))
 def test_axes_are_active_where_their_values_are_present(hp: HyperParameters, seed: int) -> None:
     space = Space(hp)
@@ -129,7 +135,7 @@ def test_axes_are_active_where_their_values_are_present(hp: HyperParameters, see
     assert space.activity(units).tolist() == np.reshape(present, units.shape).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@QUICK
 @given(spaces(max_size=4))
 def test_a_finite_space_is_counted_and_listed_exactly(hp: HyperParameters) -> None:
     space = Space(hp)
@@ -142,7 +148,7 @@ def test_a_finite_space_is_counted_and_listed_exactly(hp: HyperParameters) -> No
     assert all(is_legal(hp, values) for values in points)
 
 
-@settings(max_examples=100, deadline=None)
+@QUICK
 @given(spaces(max_size=4), st.integers(0, 2**31))
 def test_samples_of_a_finite_space_are_among_the_listed_points(hp: HyperParameters, seed: int) -> None:
     space = Space(hp)
@@ -154,7 +160,7 @@ def test_samples_of_a_finite_space_are_among_the_listed_points(hp: HyperParamete
     assert {space.key(space.sample(rng)) for _ in range(20)} <= listed
 
 
-@settings(max_examples=150, deadline=None)
+@QUICK
 @given(KINDS, UNIT)
 def test_every_level_of_a_finite_axis_can_be_reached(kind: Any, coordinate: float) -> None:
     hp = HyperParameters()
@@ -174,7 +180,7 @@ def test_every_level_of_a_finite_axis_can_be_reached(kind: Any, coordinate: floa
         assert all(axis.contains(level) for level in levels)
 
 
-@settings(max_examples=100, deadline=None)
+@QUICK
 @given(spaces(max_size=4))
 def test_defaults_and_grid_points_are_points_of_the_space(hp: HyperParameters) -> None:
     space = Space(hp)

@@ -1,0 +1,60 @@
+"""Random search as a tuner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kt_suite.oracles.random import RandomSearchOracle
+from kt_suite.tuner import Tuner
+
+
+class RandomSearch(Tuner):
+    """Tries values drawn at random, none twice; stops by itself when a finite space is exhausted.
+
+    Args:
+        hypermodel: A ``HyperModel``, or a function ``build(hp)``.
+        objective: A metric name, an ``Objective``, a list of them (their signed sum is minimised), or ``None``.
+        max_trials: Trials at most.
+        seed: Any integer from 0; drawn afresh if ``None``.
+        hyperparameters: Definitions that override those met in building.
+        tune_new_entries: Whether hyperparameters that are not in ``hyperparameters`` are tuned.
+        allow_new_entries: Whether building may ask for such.
+        max_retries_per_trial: How often a trial that raised or returned NaN is tried again.
+        max_consecutive_failed_trials: Failed trials in a row that end the search.
+        **kwargs: As for ``Tuner``.
+
+    Example:
+        >>> import keras, kt_suite as kts
+        >>> def build(hp):
+        ...     model = keras.Sequential(
+        ...         [keras.Input((8,)), keras.layers.Dense(hp.Int("units", 4, 32)), keras.layers.Dense(1)]
+        ...     )
+        ...     model.compile("adam", "mse")
+        ...     return model
+        >>> tuner = kts.RandomSearch(build, objective="val_loss", max_trials=5, seed=0)
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        oracle = RandomSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)

@@ -1,0 +1,169 @@
+"""A search as it was read: plain data for the views."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+COMPLETED, PRUNED, FAILED, RUNNING = "COMPLETED", "PRUNED", "FAILED", "RUNNING"
+
+
+@dataclass
+class Attempt:
+    """An attempt of a trial.
+
+    Attributes:
+        attempt: Its number, from 1.
+        started, ended: Seconds since 1970.
+        slot: Where it ran.
+        status: How it ended; ``None`` where that was never stored, as after a kill.
+        message: Why it failed.
+    """
+
+    attempt: int
+    started: float
+    ended: float | None = None
+    slot: str | None = None
+    status: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial, with the fields of ``kt_suite.trial.TrialRecord`` that views need.
+
+    Attributes:
+        num_runs: How many runs are stored.
+        earlier: The attempts before the last.
+    """
+
+    trial_id: str
+    number: int
+    status: str
+    values: dict[str, Any]
+    used: list[str] | None
+    score: float | None
+    score_std: float | None
+    best_epoch: int | None
+    metrics: dict[str, float]
+    budget: int | None
+    initial_epoch: int
+    rung: int | None
+    bracket: int | None
+    parent: str | None
+    fidelity: float
+    slot: str | None
+    attempt: int
+    message: str | None
+    started: float | None
+    ended: float | None
+    epochs: int
+    num_runs: int = 0
+    earlier: list[Attempt] = field(default_factory=list)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the trial completed with a score that can be compared."""
+        return self.status == COMPLETED and self.score is not None and math.isfinite(self.score)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock time of the last attempt, once it has ended."""
+        return None if self.started is None or self.ended is None else self.ended - self.started
+
+    @property
+    def last_line(self) -> str:
+        """The last line of why it failed."""
+        return next((line for line in reversed((self.message or "").splitlines()) if line.strip()), "").strip()
+
+    def is_active(self, name: str) -> bool:
+        """Whether a hyperparameter made a difference to the trial."""
+        return name in self.values and (self.used is None or name in self.used)
+
+
+_OWN_FIELDS = ("num_runs", "earlier")
+
+
+def field_names() -> list[str]:
+    """Returns the fields of a trial that are columns of its table."""
+    return [one.name for one in dataclasses.fields(Trial) if one.name not in _OWN_FIELDS]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The course of one metric in one run of a trial.
+
+    Attributes:
+        trial: The trial.
+        run: Index of the run, from 0.
+        points: Epoch (from 0) to value, by epoch.
+    """
+
+    trial: Trial
+    run: int
+    points: dict[int, float]
+
+
+class CurveSource(Protocol):
+    """What learning curves are read from."""
+
+    def curves(self, trials: Iterable[Trial], metric: str) -> list[Curve]:
+        """Returns the curves of the last attempts of trials, one a run."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search at one moment.
+
+    Attributes:
+        facts: What is known of it as a whole, by name.
+        trials: Its trials, by number.
+        event, report: Ids of the last event and report that were stored: the moment.
+        file: Where learning curves are read from.
+    """
+
+    facts: dict[str, Any]
+    trials: list[Trial]
+    event: int
+    report: int
+    file: CurveSource
+
+    @property
+    def name(self) -> str:
+        """The name of the project."""
+        return str(self.facts.get("name", ""))
+
+    @property
+    def objective(self) -> str:
+        """Name of the metric that ranks trials."""
+        return str(self.facts.get("objective", "objective"))
+
+    @property
+    def sign(self) -> float:
+        """The factor that makes less better."""
+        return -1.0 if self.facts.get("direction") == "max" else 1.0
+
+    @property
+    def scored(self) -> list[Trial]:
+        """The trials that completed with a score."""
+        return [trial for trial in self.trials if trial.is_scored]
+
+    def ranked(self) -> list[Trial]:
+        """Returns the trials with a score, best first, the earlier of equals first."""
+        return sorted(self.scored, key=lambda trial: (self.sign * (trial.score or 0.0), trial.number))
+
+    def metrics(self) -> list[str]:
+        """Returns the names of all metrics, the objective first."""
+        names = dict.fromkeys(name for trial in self.trials for name in trial.metrics)
+        return sorted(names, key=lambda name: (name != self.objective, name))
+
+    def space(self) -> dict[str, list[dict[str, Any]]]:
+        """Returns the hyperparameters by name, each with all its configs: a name may stand under several conditions."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.facts.get("space") or []:
+            config = {**entry["config"], "class_name": entry["class_name"]}
+            found.setdefault(str(config["name"]), []).append(config)
+        return found
