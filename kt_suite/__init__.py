@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kt_suite.oracles import Oracle
     from kt_suite.oracles.synchronized import synchronized
     from kt_suite.tuner import Tuner
-    from kt_suite.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch
+    from kt_suite.tuners import BayesianOptimization, GridSearch, Hyperband, QuasiRandomSearch, RandomSearch, TPESearch
 
 _HOMES = {
     "HyperModel": "kt_suite.hypermodel",
@@ -35,6 +35,8 @@ _HOMES = {
     "GridSearch": "kt_suite.tuners",
     "BayesianOptimization": "kt_suite.tuners",
     "Hyperband": "kt_suite.tuners",
+    "QuasiRandomSearch": "kt_suite.tuners",
+    "TPESearch": "kt_suite.tuners",
     "SklearnTuner": "kt_suite.tuners",
 }
 _MODULES = ("applications", "engine", "errors", "models", "oracles", "tuners")
@@ -51,6 +53,8 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
     "GridSearch",
     "BayesianOptimization",
     "Hyperband",
+    "QuasiRandomSearch",
+    "TPESearch",
     "SklearnTuner",
     "applications",
     "engine",

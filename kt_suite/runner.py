@@ -271,6 +271,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
         with keras_tuner.engine.tuner.maybe_distribute(self.distribution_strategy):
             load_weights(model, path.parent)
+        if model.optimizer is not None:  # unbuilt, it would make every load of the saved model warn
+            model.optimizer.build(model.trainable_variables)
         return model
 
     def check_fit_options(self, fit_kwargs: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ class Tuner(TrialRunner):
         self.executions_per_trial = executions_per_trial
         self.executor = make_executor(executor, workers=workers, trial_timeout=trial_timeout)
         self.score, self.keep_checkpoints = score, keep_checkpoints
-        self.tensorboard = None if tensorboard is None else os.fspath(tensorboard)
+        self.tensorboard = None if tensorboard is None else os.path.abspath(tensorboard)
         self.logger, self.tuner_id = logger, tuner_id or "tuner0"
         self._path = project_path(directory, project_name)
         self.directory, self.project_name = str(directory or "."), self._path.name
@@ -342,6 +342,17 @@ class Tuner(TrialRunner):
 
         table = leaderboard.render(self._records(), self._direction, self.oracle.objective.name, num_trials)
         RichConsole().print(table)
+
+    def get_pareto_trials(self) -> list[Any]:
+        """Returns the trials that no other beats in every objective of ``pareto``.
+
+        Raises:
+            InputError: The search has one objective.
+        """
+        if not hasattr(self.oracle, "get_pareto_trials"):
+            raise InputError(rule("A search for a front", "be given pareto=[...]", self.oracle.objective.name))
+        front: list[Any] = self.oracle.get_pareto_trials()
+        return front
 
     @property
     def project_dir(self) -> str:

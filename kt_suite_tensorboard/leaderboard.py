@@ -20,15 +20,15 @@ def leaderboard(search: Search, after: int = -1) -> dict[str, Any]:
 
     Args:
         search: The search.
-        after: Id of the last event that the page knows: the rows are left out if there is no later one.
+        after: Id of the last event that the page knows; rows unchanged since are left out. -1 for all rows.
 
     Returns:
         Values that JSON can hold. ``rows`` follow ``columns``; the values of a row follow ``parameters``, with
-        ``None`` where a hyperparameter was not active.
+        ``None`` where a hyperparameter was not active, and may be shorter where the space has grown since.
     """
     parameters = list(search.space())
-    is_new = search.event != after
     result: dict[str, Any] = {
+        "id": search.facts["search_id"],
         "name": search.name,
         "objective": search.objective,
         "direction": "max" if search.sign < 0 else "min",
@@ -37,9 +37,8 @@ def leaderboard(search: Search, after: int = -1) -> dict[str, Any]:
         "facts": facts(search),
         "parameters": parameters,
         "columns": COLUMNS,
+        "rows": [_row(trial, parameters) for trial in search.trials if trial.event > after],
     }
-    if is_new:
-        result["rows"] = [_row(trial, parameters) for trial in search.trials]
     return dict(finite(result))
 
 

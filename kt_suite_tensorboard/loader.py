@@ -8,7 +8,7 @@ from typing import Any
 from tensorboard.plugins import base_plugin
 
 
-class TuningLoader(base_plugin.TBLoader):
+class TuningLoader(base_plugin.TBLoader):  # type: ignore[misc]
     """Loads the plugin; where that fails, TensorBoard starts without it."""
 
     def load(self, context: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,21 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from kt_suite_tensorboard.figures import VIEWS
+from kt_suite_tensorboard.figures.view import finite
 from kt_suite_tensorboard.leaderboard import leaderboard
 from kt_suite_tensorboard.logs import LoggedSearch, find_searches, split_logdirs
 from kt_suite_tensorboard.search import Search
 from kt_suite_tensorboard.search_file import SearchFile, SearchFileError
 
-Respond = Callable[[wrappers.Request], wrappers.Response]
+Application = Callable[[Any, Any], Iterable[bytes]]
+"""What WSGI calls."""
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _DAY = 86_400
 
 
-class TuningPlugin(base_plugin.TBPlugin):
+class TuningPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     """The tab "Tuning": shows the searches under the log directory, live.
 
     It answers GET requests with JSON. A search that cannot be read is told as ``{"error": ...}``: the tab shows it, and
@@ -45,7 +48,7 @@ class TuningPlugin(base_plugin.TBPlugin):
         self._files: dict[tuple[Path, str | None], SearchFile] = {}
         self._plotly: bytes | None = None
 
-    def get_plugin_apps(self) -> dict[str, Respond]:
+    def get_plugin_apps(self) -> dict[str, Application]:
         """Returns what answers each route. Every file of the page has an exact route: no path is ever taken apart."""
         apps = {f"/{path.name}": _static(path) for path in sorted(_STATIC.iterdir()) if path.suffix in _TYPES}
         answers = {"/searches": self._searches, "/search": self._search, "/trial": self._trial, "/figure": self._figure}
@@ -74,13 +77,13 @@ class TuningPlugin(base_plugin.TBPlugin):
         }
 
     def _search(self, request: wrappers.Request) -> dict[str, Any]:
-        """Facts and trials of ``search``, the latter only if there is news since the event ``after``."""
+        """Facts of ``search``, and its trials that changed since the event ``after``."""
         return leaderboard(self._read(request.args.get("search", "")), request.args.get("after", -1, type=int))
 
     def _trial(self, request: wrappers.Request) -> dict[str, Any]:
         """All that is stored of the trial ``id`` of ``search``."""
         logged = self._logged(request.args.get("search", ""))
-        return self._file(logged).details(request.args.get("id", ""))
+        return dict(finite(self._file(logged).details(request.args.get("id", ""))))
 
     def _figure(self, request: wrappers.Request) -> dict[str, Any]:
         """The view ``view`` of the searches ``search``, the first being the one to show."""
@@ -139,7 +142,7 @@ class TuningPlugin(base_plugin.TBPlugin):
 
 
 def plotly_path() -> Path | None:
-    """Returns the JavaScript library in Plotly's Python package, which is not imported; ``None`` where there is none."""
+    """Returns the JavaScript library in Plotly's package, which is not imported; ``None`` where there is none."""
     spec = importlib.util.find_spec("plotly")
     if spec is None or spec.origin is None:
         return None
@@ -147,21 +150,22 @@ def plotly_path() -> Path | None:
     return path if path.is_file() else None
 
 
-def _static(path: Path) -> Respond:
-    def serve(request: wrappers.Request) -> wrappers.Response:
+def _static(path: Path) -> Application:
+    def serve(request: wrappers.Request) -> Any:
         return http_util.Respond(request, path.read_text(encoding="utf-8"), _TYPES[path.suffix])
 
     return wrappers.Request.application(serve)
 
 
-def _json(answer: Callable[[wrappers.Request], dict[str, Any]]) -> Respond:
-    def serve(request: wrappers.Request) -> wrappers.Response:
+def _json(answer: Callable[[wrappers.Request], dict[str, Any]]) -> Application:
+    def serve(request: wrappers.Request) -> Any:
         if request.method not in ("GET", "HEAD"):
             return http_util.Respond(request, {"error": "Only GET is answered."}, "application/json", code=405)
         try:
             content = answer(request)
         except SearchFileError as error:
             content = {"error": str(error)}
-        return http_util.Respond(request, content, "application/json")
+        # As a string: TensorBoard would look at each of many thousand numbers once more.
+        return http_util.Respond(request, json.dumps(content, separators=(",", ":")), "application/json")
 
     return wrappers.Request.application(serve)

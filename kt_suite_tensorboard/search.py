@@ -38,6 +38,7 @@ class Trial:
     Attributes:
         num_runs: How many runs are stored.
         earlier: The attempts before the last.
+        event: Id of the last event that changed it.
     """
 
     trial_id: str
@@ -63,6 +64,7 @@ class Trial:
     epochs: int
     num_runs: int = 0
     earlier: list[Attempt] = field(default_factory=list)
+    event: int = 0
 
     @property
     def is_scored(self) -> bool:
@@ -84,7 +86,7 @@ class Trial:
         return name in self.values and (self.used is None or name in self.used)
 
 
-_OWN_FIELDS = ("num_runs", "earlier")
+_OWN_FIELDS = ("num_runs", "earlier", "event")
 
 
 def field_names() -> list[str]:

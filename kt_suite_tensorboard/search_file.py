@@ -57,9 +57,8 @@ class SearchFile:
                     "tabs."
                 )
             before = self._search if self._search is not None and self._search.facts["search_id"] == search_id else None
-            after_event = before.event if before is not None else None
             trials = {trial.number: trial for trial in before.trials} if before is not None else {}
-            for trial in _trials(connection, after_event):
+            for trial in _trials(connection, before.event if before is not None else None):
                 trials[trial.number] = trial
             self._search = Search(
                 facts={**facts, "search_id": search_id},
@@ -107,7 +106,9 @@ class SearchFile:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Opens the file for reading, everything inside seeing the same moment of it."""
         if not self.path.is_file():
-            raise SearchFileError(f"There is no {self.path}: the project was moved or removed, or is on another machine.")
+            raise SearchFileError(
+                f"There is no {self.path}: the project was moved or removed, or is on another machine."
+            )
         try:
             with contextlib.closing(_connect(self.path)) as connection:
                 connection.execute("BEGIN")
@@ -157,6 +158,8 @@ def _trials(connection: sqlite3.Connection, after_event: int | None) -> list[Tri
     rows = connection.execute(f"SELECT {columns} FROM trial {where}", arguments).fetchall()  # noqa: S608
     counts = connection.execute(f"SELECT trial_id, COUNT(*) FROM run {where} GROUP BY trial_id", arguments)  # noqa: S608
     num_runs = dict(map(tuple, counts))
+    sql = "SELECT trial_id, MAX(id) FROM event WHERE id > ? GROUP BY trial_id"
+    events = dict(map(tuple, connection.execute(sql, (after_event or 0,))))
     earlier = _earlier_attempts(connection, [row["trial_id"] for row in rows if row["attempt"] > 1])
     trials = []
     for row in rows:
@@ -165,7 +168,9 @@ def _trials(connection: sqlite3.Connection, after_event: int | None) -> list[Tri
             fields[name] = json.loads(fields[name]) if fields[name] is not None else None
         trial_id = fields["trial_id"]
         before = [attempt for attempt in earlier.get(trial_id, []) if attempt.attempt < fields["attempt"]]
-        trials.append(Trial(**fields, num_runs=num_runs.get(trial_id, 0), earlier=before))
+        trials.append(
+            Trial(**fields, num_runs=num_runs.get(trial_id, 0), earlier=before, event=events.get(trial_id, 0))
+        )
     return trials
 
 
@@ -191,7 +196,7 @@ def _earlier_attempts(connection: sqlite3.Connection, trial_ids: list[str]) -> d
 
 
 def _row(row: sqlite3.Row) -> dict[str, Any]:
-    is_json = ("values", "used", "metrics")
     return {
-        name: json.loads(row[name]) if name in is_json and row[name] is not None else row[name] for name in row.keys()
+        name: json.loads(value) if name in ("values", "used", "metrics") and value is not None else value
+        for name, value in dict(row).items()
     }

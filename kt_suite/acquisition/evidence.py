@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -41,10 +42,10 @@ class Evidence:
         sources: Array | None = None,
     ) -> Evidence:
         """Returns evidence of points ``(n, d)`` and losses ``(n,)``; infinite losses count as failures."""
-        points, losses = np.atleast_2d(np.asarray(points, dtype=float)), np.asarray(losses, dtype=float)
+        losses = np.asarray(losses, dtype=float)
         n = len(losses)
         return cls(
-            points.reshape(n, -1),
+            np.asarray(points, dtype=float),
             np.where(np.isfinite(losses), losses, np.nan),
             np.zeros(n, dtype=bool) if is_pending is None else np.asarray(is_pending, dtype=bool),
             np.ones(n) if fidelities is None else np.asarray(fidelities, dtype=float),
@@ -52,10 +53,14 @@ class Evidence:
             np.zeros(n, dtype=int) if sources is None else np.asarray(sources, dtype=int),
         )
 
-    def take(self, rows: Array) -> Evidence:
-        """Returns the evidence of some rows, given as indices or booleans."""
-        fields = (self.points, self.losses, self.is_pending, self.fidelities, self.seconds, self.sources)
-        return Evidence(*(field[rows] for field in fields))
+    def of_source(self, number: int) -> Evidence:
+        """Returns the evidence as that of another search."""
+        return replace(self, sources=np.full(len(self.losses), number))
+
+    def joined(self, others: Iterable[Evidence]) -> Evidence:
+        """Returns this evidence and that of others, one after the other."""
+        parts = [self, *others]
+        return Evidence(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(self)))
 
     @property
     def is_scored(self) -> Array:

@@ -24,7 +24,14 @@ from kt_suite.trial import TrialRecord
 PATIENCE = 5
 """Epochs without a better objective after which a run ends."""
 
-TUNERS = {"random": "RandomSearch", "grid": "GridSearch"}
+TUNERS = {
+    "random": "RandomSearch",
+    "grid": "GridSearch",
+    "bayesian": "BayesianOptimization",
+    "hyperband": "Hyperband",
+    "quasirandom": "QuasiRandomSearch",
+    "tpe": "TPESearch",
+}
 
 
 def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bool) -> None:
@@ -65,6 +72,11 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         click.echo(_verdict(outcome, outcome.best, test, len(data.y_test), call.save))
 
 
+def is_scheduled(tuner: str) -> bool:
+    """Whether a tuner decides by itself how many trials there are, and for how long each trains."""
+    return tuner == "hyperband"
+
+
 def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool) -> Any:
     import kt_suite
 
@@ -74,7 +86,7 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
     return getattr(kt_suite, TUNERS[call.tuner])(
         model,
         objective=_objective(name, call.direction),
-        max_trials=call.max_trials,
+        **({"max_epochs": call.epochs} if is_scheduled(call.tuner) else {"max_trials": call.max_trials}),
         seed=call.seed,
         executor=call.executor,
         executions_per_trial=call.executions_per_trial,
@@ -104,6 +116,8 @@ def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
 
     objective = tuner.oracle.objective
     stopping = keras.callbacks.EarlyStopping(monitor=objective.name, mode=objective.direction, patience=PATIENCE)
+    # A schedule of budgets says itself when a run ends, and goes on with it later.
+    callbacks = [] if is_scheduled(call.tuner) else [stopping]
     with _told_how_to_resume(Path(tuner.project_dir)), warnings.catch_warnings():
         # A metric that does not exist is an error of ours, in one line.
         warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
@@ -112,7 +126,7 @@ def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
             data.y_train,
             validation_data=(data.x_val, data.y_val),
             epochs=call.epochs,
-            callbacks=[stopping],
+            callbacks=callbacks,
             verbose=verbose,
         )
 

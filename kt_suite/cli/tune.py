@@ -64,7 +64,11 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     "different whole numbers (.csv) are classes.",
 )
 @click.option("--tuner", **_one_of(*session.TUNERS), default="random", show_default=True)
-@click.option("--max-trials", type=click.IntRange(1), help="Trials at most.  [default: 12; for grid: all]")
+@click.option(
+    "--max-trials",
+    type=click.IntRange(1),
+    help="Trials at most.  [default: 12; for grid: all; hyperband decides itself]",
+)
 @click.option(
     "--epochs",
     type=click.IntRange(1),
@@ -171,7 +175,9 @@ def _call(
     """Returns the call, and the default name of its project."""
     reference = ModelReference.parse(model)
     is_file = data not in BUILT_IN and Path(data).is_file()
-    if max_trials is None and tuner != "grid":
+    if max_trials is not None and session.is_scheduled(tuner):
+        raise InputError(rule("--max-trials", "be left out with --tuner hyperband", max_trials, "--epochs decides."))
+    if max_trials is None and tuner != "grid" and not session.is_scheduled(tuner):
         max_trials = 12
     call = Call(
         model=reference.text,

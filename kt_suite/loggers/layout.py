@@ -11,6 +11,9 @@ from kt_suite.loggers.base import SearchInfo
 SEARCH_RUN = "_search"
 """The run of a search itself, beside those of its trials."""
 
+PROJECT_FILE = "project.json"
+"""In that run: the id of the search and its project directory, absolute and as seen from there."""
+
 _MAX_NAME = 48  # of at most 255 bytes a file name, with four bytes a character
 _ID_LENGTH = 8
 

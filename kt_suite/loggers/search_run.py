@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +16,7 @@ import numpy as np
 
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.loggers.event_writer import EventWriter, event_files, read_events
-from kt_suite.loggers.layout import SEARCH_RUN
+from kt_suite.loggers.layout import PROJECT_FILE, SEARCH_RUN
 from kt_suite.trial import TrialRecord, TrialStatus, incumbent
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -50,6 +53,7 @@ class SearchRun:
         self.num_finished = 0
         self._num_written = _count_points(directory)
         self._writer = EventWriter(directory)
+        _write_project(directory, info)
 
     def add(self, trial: TrialRecord) -> bool:
         """Counts a finished trial, and returns whether its point is new.
@@ -103,6 +107,15 @@ class SearchRun:
 def is_finite(value: float | None) -> TypeGuard[float]:
     """Whether TensorBoard can draw a score or metric, which it keeps as float32 and cannot sort if NaN."""
     return value is not None and abs(value) <= _MAX_FLOAT32
+
+
+def _write_project(directory: Path, info: SearchInfo) -> None:
+    """Leaves word of where the search is stored, for TensorBoard's tab "Tuning"."""
+    project = Path(info.directory).resolve()
+    note = {"search_id": info.search_id, "directory": str(project)}
+    with contextlib.suppress(ValueError):  # on another drive: no way leads there
+        note["relative"] = os.path.relpath(project, directory.resolve())
+    (directory / PROJECT_FILE).write_text(json.dumps(note), encoding="utf-8")
 
 
 def _count_points(directory: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite import brackets
+from kt_suite.acquisition.encoding import evidence_of, propose_values
 from kt_suite.brackets import Bracket, Standing, State
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.oracles.base import Oracle
@@ -251,16 +253,23 @@ class HyperbandOracle(Oracle):
         if self._queue:
             return self.space().check(self._queue.pop(0))
         rng = self.generator(trial_id, stream=1)
-        propose = self.sampler if callable(self.sampler) else None
-        if propose is not None and rng.random() >= _RANDOM_SHARE:
+        if self.sampler != "random" and rng.random() >= _RANDOM_SHARE:
             observations = self._observations()
+            propose = self.sampler if callable(self.sampler) else self._propose_from_model
             values = propose(self.space(), observations, rng) if observations else None
             if values is not None and not self.has_tried(values):
                 return values
         return draw_untried(self, self.space(), trial_id)
 
+    def _propose_from_model(
+        self, space: Space, observations: list[Observation], rng: np.random.Generator
+    ) -> dict[str, Any] | None:
+        evidence = evidence_of(space, observations, [self.loss(one) for one in observations])
+        proposed = propose_values(space, evidence, rng, has_tried=self.has_tried) if len(space) else []
+        return proposed[0] if proposed else None
+
     def _observations(self) -> list[Observation]:
-        """Returns the results of the highest level with enough of them, and what is pending or failed."""
+        """Returns the results of the highest level with enough of them; as of it too, what is pending or failed."""
         progress = self._progress
         for level in reversed(range(len(self._budgets))):
             done = progress.at_level(level)
@@ -268,7 +277,7 @@ class HyperbandOracle(Oracle):
                 known = {progress.config_of[record.trial_id] for record in done}
                 others = sorted((progress.pending | progress.failed) - known)
                 last = [max(progress.trials_of[config].items())[1] for config in others]
-                return [Observation.of(record) for record in [*done, *last]]
+                return [dataclasses.replace(Observation.of(one), fidelity=done[0].fidelity) for one in [*done, *last]]
         return []
 
     # The base's hooks

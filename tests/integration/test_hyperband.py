@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kt_suite.tuners_hyperband import Hyperband
+from kt_suite.tuners.hyperband import Hyperband
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]

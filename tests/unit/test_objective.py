@@ -39,15 +39,17 @@ def history(**curves: list[float]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "direction"),
-    [("val_loss", "min"), ("val_accuracy", "max"), ("acc", "max"), ("val_auc", None), ("mean_absolute_error", "min"), ("AUC", "max")],
+    ("direction", "name"),
+    [("min", name) for name in ("loss", "val_loss", "mean_absolute_error", "val_mse", "false_positives", "kl_divergence")]
+    + [("max", name) for name in ("acc", "val_accuracy", "AUC", "val_auc", "precision", "recall", "val_binary_accuracy")],
 )
-def test_directions_are_inferred_as_in_keras_tuner(name: str, direction: str | None) -> None:
-    if direction is None:
-        with pytest.raises(InputError, match="direction"):
-            create_objective(name)
-    else:
-        assert create_objective(name).direction == direction
+def test_directions_are_inferred_as_in_keras_tuner(name: str, direction: str) -> None:
+    assert create_objective(name).direction == direction == keras_tuner.Oracle(name).objective.direction
+
+
+@pytest.mark.parametrize("name", ["f1_score", "val_f1_score", "r2_score", "binary_io_u", "weighted_f1_score"])
+def test_scores_that_keras_tuner_would_minimise_are_maximised(name: str) -> None:
+    assert create_objective(name).direction == "max"
 
 
 @pytest.mark.parametrize("objective", ["score", 3, object, {"a": 1}, kts.Objective("x", "up"), ["val_loss", "score"]])
