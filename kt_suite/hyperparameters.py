@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,6 +37,8 @@ def plain(value: Any) -> Any:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values are equal and of one kind, so that ``True`` is not ``1``."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
     return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
 
 
@@ -51,7 +54,7 @@ class Parent(KTParent):  # type: ignore[misc]
         return self.name in values and any(same(values[self.name], value) for value in self.values)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KTParent) and other.name == self.name and list(other.values) == self.values
+        return isinstance(other, KTParent) and other.name == self.name and same(tuple(other.values), tuple(self.values))
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(map(repr, self.values))))
@@ -76,18 +79,54 @@ class _Revived:
         return cls(**fields)
 
 
-class Int(_Revived, kt_types.Int):  # type: ignore[misc]
+class _Stepped(_Revived):
+    """Levels that are exact: the last one included, none beyond the range, and each mapped to itself and back."""
+
+    min_value: Any
+    max_value: Any
+    step: Any
+    sampling: str
+
+    def _get_n_values(self) -> int:
+        if self.sampling == "linear":
+            return int((self.max_value - self.min_value) / self.step + 1e-8) + 1
+        return int(math.log(self.max_value / self.min_value, self.step) + 1e-8) + 1
+
+    def _get_value_by_index(self, index: int) -> Any:
+        value = super()._get_value_by_index(index)  # type: ignore[misc]
+        return min(max(self._rounded(value), self.min_value), self.max_value)
+
+    def _rounded(self, value: float) -> Any:
+        raise NotImplementedError
+
+    def _to_prob_with_step(self, value: Any) -> float:
+        if self.sampling == "linear":
+            index = (value - self.min_value) / self.step
+        elif self.sampling == "log":
+            index = math.log(value / self.min_value, self.step)
+        else:
+            index = math.log((self.max_value - value + self.min_value) / self.min_value, self.step)
+        return float((round(index) + 0.5) / self._get_n_values())
+
+
+class Int(_Stepped, kt_types.Int):  # type: ignore[misc]
     """KerasTuner's ``Int``, never out of range."""
 
     def prob_to_value(self, prob: float) -> int:
         return int(min(max(super().prob_to_value(prob), self.min_value), self.max_value))
 
+    def _rounded(self, value: float) -> int:
+        return round(value)
 
-class Float(_Revived, kt_types.Float):  # type: ignore[misc]
+
+class Float(_Stepped, kt_types.Float):  # type: ignore[misc]
     """KerasTuner's ``Float``, never out of range by rounding."""
 
     def prob_to_value(self, prob: float) -> float:
         return float(min(max(super().prob_to_value(prob), self.min_value), self.max_value))
+
+    def _rounded(self, value: float) -> float:
+        return float(f"{value:.12g}")
 
 
 class Boolean(_Revived, kt_types.Boolean):  # type: ignore[misc]
@@ -318,12 +357,10 @@ class HyperParameters(keras_tuner.HyperParameters):  # type: ignore[misc]
 
     def ensure_active_values(self) -> None:
         """Drops values of inactive hyperparameters and gives defaults to active ones that have none."""
-        active = set()
         for hp in self.space:
             if self.is_active(hp):
-                active.add(hp.name)
                 self.values.setdefault(hp.name, hp.default)
-            elif hp.name not in active:
+            elif not any(self.is_active(other) for other in self._hps[hp.name]):
                 self.values.pop(hp.name, None)
 
 

@@ -7,6 +7,7 @@ here turn whatever a training returns into scored runs.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,10 @@ def create_objective(objective: Any) -> Any:
     Raises:
         InputError: The name's direction is unknown, or the direction is neither ``"min"`` nor ``"max"``.
     """
+    if isinstance(objective, list):
+        return MultiObjective([create_objective(part) for part in objective])
+    if isinstance(objective, str) and _is_maximised(objective):
+        return Objective(objective, "max")
     try:
         made = kt_objective.create_objective(objective)
     except (ValueError, TypeError) as error:
@@ -37,6 +42,31 @@ def create_objective(objective: Any) -> Any:
         if part.direction not in ("min", "max"):
             raise InputError(rule(f"The direction of objective {part.name!r}", 'be "min" or "max"', part.direction))
     return made
+
+
+# What KerasTuner takes for metrics to be minimised, because Keras has them and its own list lacks them.
+_MAXIMISED = frozenset(
+    [
+        "auc",
+        "f1_score",
+        "fbeta_score",
+        "r2_score",
+        "pearson_correlation",
+        "concordance_correlation",
+        "true_positives",
+        "true_negatives",
+        "precision",
+        "recall",
+        "cosine_similarity",
+    ]
+)
+
+
+def _is_maximised(name: str) -> bool:
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    plain = re.sub(r"^(val_)?(weighted_)?", "", plain)
+    plain = re.sub(r"_\d+$", "", plain)  # Keras numbers metrics of one class
+    return plain in _MAXIMISED or plain.endswith(("accuracy", "iou", "io_u")) or "_at_" in plain
 
 
 def names(objective: Any) -> list[str]:
@@ -137,7 +167,7 @@ def mean_metrics(metrics: Iterable[Mapping[str, float]]) -> dict[str, float]:
     for one in metrics:
         for name, value in one.items():
             gathered.setdefault(name, []).append(value)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return {name: float(np.mean(values)) for name, values in gathered.items()}
 
 

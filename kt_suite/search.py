@@ -225,7 +225,7 @@ class Search:
 
     def _handle(self, event: Event) -> None:
         trial = self._flight.running(event.trial_id)
-        if event.kind == "started" or trial is None or trial.record.attempt != event.attempt:
+        if trial is None or trial.record.attempt != event.attempt:
             return
         if event.error is not None:
             raise event.error

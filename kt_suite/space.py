@@ -80,8 +80,9 @@ class Dimension:
 
 
 def _levels(hp: Any) -> list[Any]:
-    if hasattr(hp, "min_value") and hp.step is None:  # an integer on a log scale
-        return list(range(hp.min_value, hp.max_value + 1))
+    if hasattr(hp, "min_value") and hp.step is None:
+        # An integer on a log scale; or a float whose range is one point.
+        return [hp.min_value] if type(hp).__name__ == "Float" else list(range(hp.min_value, hp.max_value + 1))
     return [plain(value) for value in hp.values]
 
 
@@ -229,27 +230,24 @@ class Space:
 
         def count(index: int, values: dict[str, Any]) -> int | None:
             nonlocal nodes
-            nodes += 1
-            if index == len(self.hyperparameters):
-                return 1
-            hp = self.hyperparameters[index]
-            if nodes > _MAX_NODES:
-                return None
-            if not _is_active(hp, values):
-                return count(index + 1, values)
-            num_values = _count_levels(hp)
-            if num_values is None:
-                return None
-            if hp.name not in self._parents:
-                below = count(index + 1, values)
-                return None if below is None else num_values * below
-            if num_values > _MAX_NODES:
-                return None
-            parts = [count(index + 1, {**values, hp.name: level}) for level in _levels(hp)]
-            return None if None in parts else sum(part for part in parts if part is not None)
+            total = 1
+            for at in range(index, len(self.hyperparameters)):
+                hp = self.hyperparameters[at]
+                num_values = _count_levels(hp) if _is_active(hp, values) else 1
+                if num_values is None:
+                    return None
+                if hp.name not in self._parents or not _is_active(hp, values):
+                    total *= num_values
+                    continue
+                nodes += num_values
+                if nodes > _MAX_NODES:
+                    return None
+                parts = [count(at + 1, {**values, hp.name: level}) for level in _levels(hp)]
+                return None if None in parts else total * sum(part for part in parts if part is not None)
+            return total
 
-        total = count(0, {})
-        return None if total is None or total > _MAX_COUNTED else total
+        counted = count(0, {})
+        return None if counted is None or counted > _MAX_COUNTED else counted
 
     def points(self, axis_values: Any = _levels) -> Iterator[dict[str, Any]]:
         """Yields all distinct points, the last hyperparameter varying fastest.
@@ -257,19 +255,17 @@ class Space:
         Args:
             axis_values: From a hyperparameter to the list of its levels. The default needs a finite space.
         """
-
-        def walk(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        stack: list[tuple[int, dict[str, Any]]] = [(0, {})]
+        while stack:
+            index, values = stack.pop()
             if index == len(self.hyperparameters):
-                yield dict(values)
-                return
+                yield values
+                continue
             hp = self.hyperparameters[index]
             if not _is_active(hp, values):
-                yield from walk(index + 1, values)
-                return
-            for level in axis_values(hp):
-                yield from walk(index + 1, {**values, hp.name: level})
-
-        return walk(0, {})
+                stack.append((index + 1, values))
+                continue
+            stack += [(index + 1, {**values, hp.name: level}) for level in reversed(axis_values(hp))]
 
 
 def _is_active(hp: Any, values: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from kt_suite.checks import check_arguments, check_data, check_environment, chec
 from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.choose import make_executor
-from kt_suite.hypermodel import as_hypermodel, overrides_fit
+from kt_suite.hypermodel import as_hypermodel, fit_options, overrides_fit
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger, SearchInfo
@@ -107,6 +107,7 @@ class Tuner(TrialRunner):
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
         check_arguments(oracle, score, keep_checkpoints, executions_per_trial)
+        books.tame(oracle)
         self.oracle = oracle
         self.hypermodel = as_hypermodel(hypermodel)
         if self.hypermodel is None and not self._overrides("run_trial"):
@@ -157,7 +158,13 @@ class Tuner(TrialRunner):
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
-        self._sample_model = discover(self.oracle, self._build_hypermodel)
+        self._sample_model = discover(self.oracle, self._build_and_ask)
+
+    def _build_and_ask(self, hp: Any) -> Any:
+        model = self._build_hypermodel(hp)
+        if not self._overrides("run_trial"):
+            fit_options(self.hypermodel, hp)
+        return model
 
     def _check_model_is_compiled(self) -> None:
         """Raises ``InputError`` for a build whose model plain ``fit`` could not train."""

@@ -124,6 +124,7 @@ class Search:
         facts: What is known of it as a whole, by name.
         trials: Its trials, by number.
         event, report: Ids of the last event and report that were stored: the moment.
+        time: When that was, in seconds since 1970.
         file: Where learning curves are read from.
     """
 
@@ -131,6 +132,7 @@ class Search:
     trials: list[Trial]
     event: int
     report: int
+    time: float
     file: CurveSource
 
     @property
@@ -161,6 +163,12 @@ class Search:
         """Returns the names of all metrics, the objective first."""
         names = dict.fromkeys(name for trial in self.trials for name in trial.metrics)
         return sorted(names, key=lambda name: (name != self.objective, name))
+
+    @property
+    def begin(self) -> float:
+        """When the first trial started, in seconds since 1970."""
+        attempts = [attempt.started for trial in self.trials for attempt in trial.earlier]
+        return min([*attempts, *(trial.started for trial in self.trials if trial.started is not None)], default=0.0)
 
     def space(self) -> dict[str, list[dict[str, Any]]]:
         """Returns the hyperparameters by name, each with all its configs: a name may stand under several conditions."""

@@ -60,11 +60,14 @@ class SearchFile:
             trials = {trial.number: trial for trial in before.trials} if before is not None else {}
             for trial in _trials(connection, before.event if before is not None else None):
                 trials[trial.number] = trial
+            event, event_time = _last(connection, "event")
+            report, report_time = _last(connection, "report")
             self._search = Search(
                 facts={**facts, "search_id": search_id},
                 trials=[trials[number] for number in sorted(trials)],
-                event=_last_id(connection, "event"),
-                report=_last_id(connection, "report"),
+                event=event,
+                report=report,
+                time=max(event_time, report_time),
                 file=self,
             )
             return self._search
@@ -144,8 +147,10 @@ def _facts(connection: sqlite3.Connection) -> dict[str, Any]:
     return {row["name"]: json.loads(row["value"]) for row in rows}
 
 
-def _last_id(connection: sqlite3.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}").fetchone()[0])  # noqa: S608
+def _last(connection: sqlite3.Connection, table: str) -> tuple[int, float]:
+    """Returns id and time of the last row of a log."""
+    row = connection.execute(f"SELECT id, time FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608
+    return (0, 0.0) if row is None else (int(row["id"]), float(row["time"]))
 
 
 def _trials(connection: sqlite3.Connection, after_event: int | None) -> list[Trial]:

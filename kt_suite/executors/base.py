@@ -34,15 +34,15 @@ class TrialSpec:
         return str(self.trial.trial_id)
 
 
-EventKind = Literal["started", "done", "pruned", "failed", "lost"]
+EventKind = Literal["done", "pruned", "failed", "lost"]
 
 
 @dataclass
 class Event:
-    """A change in the life of an attempt.
+    """How an attempt ended.
 
     Attributes:
-        kind: ``"started"``; ``"done"`` with ``runs``; ``"pruned"`` after a decision to stop, with ``runs``;
+        kind: ``"done"`` with ``runs``; ``"pruned"`` after a decision to stop, with ``runs``;
             ``"failed"`` by the user's
             code, with ``message``; ``"lost"`` by the infrastructure, with ``message``.
         trial_id: The trial.

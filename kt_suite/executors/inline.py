@@ -10,6 +10,7 @@ import keras_tuner
 
 from kt_suite.errors import KTSuiteError
 from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
+from kt_suite.trial import Decision, Report
 
 
 class InlineExecutor(Executor):
@@ -22,7 +23,12 @@ class InlineExecutor(Executor):
 
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
         super().open(runner, report, should_stop)
-        runner._begin_attempts(report, should_stop)
+        self._stopped: set[str] = set()
+        runner._begin_attempts(self._report_unless_stopped, should_stop)
+
+    def _report_unless_stopped(self, trial_id: str, report: Report) -> Decision:
+        decision = self._report(trial_id, report)
+        return Decision.STOP if trial_id in self._stopped else decision
 
     def explain(self) -> str:
         return "one trial after the other, in this process"
@@ -37,13 +43,13 @@ class InlineExecutor(Executor):
         self._spec = spec
 
     def stop(self, trial_id: str) -> None:
-        """Does nothing: the decision that a report returns has stopped the trial already."""
+        self._stopped.add(trial_id)
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
         spec, self._spec = self._spec, None
         if spec is None:
             return
-        yield Event("started", spec.trial_id, spec.attempt)
+        self._stopped.discard(spec.trial_id)
         yield self._run(spec)
 
     def _run(self, spec: TrialSpec) -> Event:

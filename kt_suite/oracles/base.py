@@ -168,8 +168,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
         """Returns at most ``num_trials`` completed trials, best first, the earlier of equals first."""
-        completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
-        return sorted(completed, key=lambda trial: to_loss(trial.score, self.objective.direction))[:num_trials]
+        return best_trials(self, num_trials)
 
     # What tuners call
 
@@ -382,6 +381,12 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial = Trial.load(str(path))
             self.trials[trial.trial_id] = trial
         self.set_state(json.loads(Path(self._get_oracle_fname()).read_text(encoding="utf-8")))
+
+
+def best_trials(oracle: Any, num_trials: int = 1) -> list[Any]:
+    """Returns at most ``num_trials`` completed trials of any oracle, best first, the earlier of equals first."""
+    completed = [trial for trial in oracle.trials.values() if trial.status == TrialStatus.COMPLETED]
+    return sorted(completed, key=lambda trial: to_loss(trial.score, oracle.objective.direction))[:num_trials]
 
 
 def _check_integer(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:

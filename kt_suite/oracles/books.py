@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
-from kt_suite.oracles.base import Oracle
+from kt_suite.oracles.base import Oracle, best_trials
 from kt_suite.oracles.trial import Trial
 from kt_suite.seeds import trial_seed
 from kt_suite.trial import TrialRecord, TrialStatus
@@ -24,11 +25,7 @@ class Books:
 
     def __init__(self, oracle: Any) -> None:
         self.oracle = oracle
-        if not isinstance(oracle, Oracle):
-            oracle.hyperparameters = HyperParameters.of(oracle.hyperparameters)
-            oracle.save = lambda *args: None
-            oracle._save_trial = lambda trial: None
-            oracle._check_consecutive_failures = lambda: None
+        tame(oracle)
         oracle.verbose = 0
 
     def adopt(self, trial: Any) -> Trial:
@@ -82,6 +79,18 @@ class Books:
         if isinstance(self.oracle, Oracle):
             return self.oracle.checkpoint()
         return {name: value for name, value in self.oracle.get_state().items() if name != "hyperparameters"}
+
+
+def tame(oracle: Any) -> None:
+    """Has a foreign oracle leave files, prints and verdicts on failures to the search; ours need none of it."""
+    if isinstance(oracle, Oracle):
+        return
+    oracle.hyperparameters = HyperParameters.of(oracle.hyperparameters)
+    oracle.save = lambda *args: None
+    oracle._save_trial = lambda trial: None
+    oracle._check_consecutive_failures = lambda: None
+    # KerasTuner's fills up with trials that failed.
+    oracle.get_best_trials = partial(best_trials, oracle)
 
 
 def _read_schedule(trial: Trial) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kt_suite import pareto
-from kt_suite.acquisition import Evidence, propose
-from kt_suite.acquisition.encoding import domain_of
-from kt_suite.objective import check_reported, to_loss
+from kt_suite.acquisition.encoding import evidence_of, propose_values
+from kt_suite.errors import InputError, rule
+from kt_suite.objective import check_reported, names, to_loss
 from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.optuna_study import OptunaStudy
 from kt_suite.oracles.pareto_objective import ParetoObjective
@@ -21,24 +21,24 @@ from kt_suite.oracles.untried import draw_untried
 from kt_suite.space import Space
 from kt_suite.trial import TrialStatus
 
-_MIN_START = 4
+_MIN_INITIAL = 4
 _MIN_SCORED = 2
-_AUGMENTATION = 0.05  # rho of equation 2
+_START_OF_RAY = 1.1
+_MIN_SLOPE = 1e-3
+_TIE_BREAK = 0.01
 _SCORED = (TrialStatus.COMPLETED, TrialStatus.PRUNED)
 
 
 class ParetoOracle(Oracle):
     """Searches for the trials that are best in one objective without being worse in all others.
 
-    The default sampler is ParEGO: before each proposal all objectives are scaled to the extent of the front,
-    weighed at random, and joined in one loss, on which a Gaussian process proposes as it does for a single
-    objective. Over many trials the weights turn to all parts of the front. See ``ParetoObjective`` for the
-    epoch at which objectives are read.
+    The default sampler is ParEGO's idea: before each proposal all objectives are joined in one loss at random, on which a
+    Gaussian process proposes as it does for a single objective. Over many trials these losses turn to all parts of the
+    front. See ``ParetoObjective`` for the epoch at which objectives are read, and ``along_ray`` for the loss.
 
-    Reference: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive
-    multiobjective optimization problems", IEEE TEC 10(1), 2006. Differences: weights are drawn uniformly from
-    the simplex, not from a lattice; objectives are scaled to the front, not to all trials, so that one
-    diverged trial does not flatten the rest.
+    References: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
+    optimization problems", IEEE TEC 10(1), 2006; Zhang and Golovin, "Random hypervolume scalarizations for provable
+    multi-objective black box optimization", ICML 2020, for the loss that takes the place of ParEGO's.
 
     Args:
         objective: Metric names or ``Objective``s; epochs are scored by the first.
@@ -99,8 +99,8 @@ class ParetoOracle(Oracle):
 
     def notes(self) -> list[str]:
         parts = self.objective.objectives
-        names = ", ".join(f"{part.name} ({part.direction})" for part in parts)
-        return [f"Searching for the front of {names}; {parts[0].name} decides at which epoch they are read."]
+        front = ", ".join(f"{part.name} ({part.direction})" for part in parts)
+        return [f"Searching for the front of {front}; {parts[0].name} decides at which epoch they are read."]
 
     # What came of it
 
@@ -110,7 +110,7 @@ class ParetoOracle(Oracle):
             return None
         metrics = trial.record.metrics
         if not self.objective.has_value(metrics):
-            metrics = _tracked(trial, [part.name for part in self.objective.objectives])
+            metrics = _tracked(trial, names(self.objective))
         if not self.objective.has_value(metrics) or not math.isfinite(self.objective.get_value(metrics)):
             return None
         return np.asarray(self.objective.losses(metrics))
@@ -142,10 +142,7 @@ class ParetoOracle(Oracle):
         trials, losses = self._completed()
         if not trials:
             return []
-        bound = pareto.reference_point(losses)
-        if reference is not None:
-            parts = zip(self.objective.objectives, reference, strict=True)
-            bound = np.array([to_loss(float(value), part.direction) for part, value in parts])
+        bound = pareto.reference_point(losses) if reference is None else self._bound(reference)
         order = {trial_id: i for i, trial_id in enumerate(self.end_order)}
         volumes, front = [], losses[:0]
         for i in sorted(range(len(trials)), key=lambda i: order.get(trials[i].trial_id, len(order))):
@@ -153,6 +150,12 @@ class ParetoOracle(Oracle):
             front = front[pareto.non_dominated(front)]
             volumes.append(pareto.hypervolume(front, bound))
         return volumes
+
+    def _bound(self, reference: Sequence[float]) -> np.ndarray:
+        parts = self.objective.objectives
+        if len(reference) != len(parts):
+            raise InputError(rule("reference", f"hold a value for each of {names(self.objective)}", list(reference)))
+        return np.array([to_loss(float(value), part.direction) for value, part in zip(reference, parts, strict=True)])
 
     def _completed(self) -> tuple[list[Any], np.ndarray]:
         trials = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
@@ -170,6 +173,15 @@ class ParetoOracle(Oracle):
 
     # What the base asks for
 
+    def _score(self, trial: Any) -> None:
+        is_scored = trial.score is not None
+        super()._score(trial)
+        if not is_scored:  # by a plain KerasTuner tuner, which knows metrics, but no record
+            trial.record.metrics = {**trial.record.metrics, **_tracked(trial, names(self.objective))}
+        if trial.status == TrialStatus.COMPLETED and self.losses(trial) is None:
+            trial.message = f"The objectives are {trial.record.metrics}."
+            trial.status, trial.score = TrialStatus.INVALID, None
+
     def _check_objective_found(self, metrics: Mapping[str, float]) -> None:
         check_reported(self.objective, metrics)
 
@@ -184,48 +196,55 @@ class ParetoOracle(Oracle):
 
 
 def _draw_parego(oracle: ParetoOracle, space: Space, trial_id: str) -> dict[str, Any] | None:
-    trials = [oracle.trials[one] for one in oracle.start_order]
-    losses = [oracle.losses(trial) for trial in trials]
-    scored = np.array([loss is not None for loss in losses], dtype=bool)
-    if len(trials) < max(_MIN_START, len(space) + 1) or scored.sum() < _MIN_SCORED or not len(space):
+    observations = oracle.history()
+    losses = [oracle.losses(oracle.trials[one.trial_id]) for one in observations]
+    scored = [i for i, loss in enumerate(losses) if loss is not None]
+    if len(observations) < max(_MIN_INITIAL, len(space) + 1) or len(scored) < _MIN_SCORED or not len(space):
         return draw_sobol(oracle, space, trial_id)
     rng = oracle.generator(trial_id)
-    weights = rng.dirichlet(np.ones(len(oracle.objective.objectives)))
-    joined = np.full(len(trials), np.nan)
-    joined[scored] = tchebycheff(np.array([loss for loss in losses if loss is not None]), weights)
-    evidence = Evidence.of(
-        np.array([space.to_unit(trial.record.used_values) for trial in trials]),
-        joined,
-        is_pending=np.array([trial.status not in TrialStatus.FINISHED for trial in trials]),
-        fidelities=np.array([trial.record.fidelity for trial in trials]),
-    )
-    is_new = lambda point: not oracle.has_tried(space.from_unit(point))  # noqa: E731
-    points = propose(domain_of(space), evidence, rng, is_allowed=is_new)
-    return space.from_unit(points[0]) if len(points) else draw_untried(oracle, space, trial_id)
+    ray = np.abs(rng.standard_normal(len(oracle.objective.objectives)))
+    joined: list[float | None] = [None] * len(losses)
+    for i, loss in zip(scored, along_ray(np.array([losses[i] for i in scored]), ray), strict=True):
+        joined[i] = float(loss)
+    found = propose_values(space, evidence_of(space, observations, joined), rng, has_tried=oracle.has_tried)
+    return found[0] if found else draw_untried(oracle, space, trial_id)
 
 
-def tchebycheff(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Returns the augmented Tchebycheff loss of points, scaled to the front (equation 2 of Knowles 2006).
+def along_ray(losses: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    """Returns how far points fall short of a front, looked at along a ray.
+
+    Objectives are scaled to the front: 0 is its best value, 1 its worst. The ray starts a little beyond the worst, and
+    leads to better values of all objectives; a point is as good as the length of the ray that it dominates. The mean of
+    that length, to the power of the number of objectives, over rays in all directions is the hypervolume (lemma 5 of
+    Zhang and Golovin 2020). Unlike Tchebycheff's distance to the best value of each objective, which ParEGO takes, it does
+    not draw trials to the ends of concave fronts. Differences: the length is taken as it is, also where it is negative,
+    so that points beyond the start of the ray compare too; a hundredth of the mean loss breaks ties.
 
     Args:
         losses: Points of shape ``(n, m)``, at least one.
-        weights: Weights of shape ``(m,)``, at least 0.
+        ray: Direction of shape ``(m,)``, at least 0 and somewhere above.
 
     Returns:
-        Losses of shape ``(n,)``, at least 0. The least of them, for some weights, is at any point of the
-        front.
+        Losses of shape ``(n,)``.
+
+    Example:
+        >>> import numpy as np
+        >>> along_ray(np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]), np.array([1.0, 1.0])).argmin()
+        1
     """
     front = losses[pareto.non_dominated(losses)]
     extent = np.ptp(front, axis=0)
     extent = np.where(extent > 0, extent, np.ptp(losses, axis=0))
-    weighed = weights * (losses - front.min(axis=0)) / np.where(extent > 0, extent, 1.0)
-    return np.asarray(weighed.max(axis=1) + _AUGMENTATION * weighed.sum(axis=1))
+    scaled = (losses - front.min(axis=0)) / np.where(extent > 0, extent, 1.0)
+    ray = np.maximum(ray / np.linalg.norm(ray), _MIN_SLOPE)
+    short = (scaled - _START_OF_RAY) / ray
+    return np.asarray(short.max(axis=1) + _TIE_BREAK * scaled.mean(axis=1))
 
 
-def _tracked(trial: Any, names: Sequence[str]) -> dict[str, float]:
+def _tracked(trial: Any, metrics: Sequence[str]) -> dict[str, float]:
     """Returns metrics at a trial's scored epoch, as far as a plain KerasTuner tuner has reported them."""
     found = {}
-    for name in names:
+    for name in metrics:
         history = trial.metrics.get_history(name) if trial.metrics.exists(name) else []
         if history:
             found[name] = float(next((one for one in history if one.step == trial.best_step), history[-1]).mean())

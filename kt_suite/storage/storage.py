@@ -176,9 +176,11 @@ class Storage:
             try:
                 self._connection.execute("BEGIN")
                 yield
+            except sqlite3.DatabaseError as error:
+                raise _torn(self.path, error) from error
             finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("COMMIT")
+                with contextlib.suppress(sqlite3.Error):  # nothing was written; a torn file has been named already
+                    self._connection.execute("ROLLBACK")
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -103,6 +103,5 @@ def _positions(search: Search, x: str) -> dict[int, float]:
     """Returns where each trial stands on the axis, by number."""
     if x == _BY_TRIAL:
         return {trial.number: float(trial.number) for trial in search.trials}
-    started = [trial.started for trial in search.trials if trial.started is not None]
-    begin = min(started, default=0.0)
+    begin = search.begin
     return {trial.number: (trial.ended - begin) / 60 for trial in search.trials if trial.ended is not None}

@@ -17,7 +17,7 @@ from tests.unit.oracles.slots import Slots
 pytestmark = pytest.mark.slow
 
 MAX_EPOCHS = 27
-GOAL = 0.1
+GOAL = 0.05
 LIMIT = 1500
 OPTIMUM = np.array([0.3, 0.6, 0.2, 0.7])
 
