@@ -15,7 +15,7 @@ from kt_suite._version import __version__
 if TYPE_CHECKING:
     from keras_tuner import SklearnTuner
 
-    from kt_suite import applications, engine, errors, models, oracles, tuners
+    from kt_suite import applications, engine, errors, executors, models, oracles, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
     from kt_suite.objective import Objective
@@ -39,7 +39,7 @@ _HOMES = {
     "TPESearch": "kt_suite.tuners",
     "SklearnTuner": "kt_suite.tuners",
 }
-_MODULES = ("applications", "engine", "errors", "models", "oracles", "tuners")
+_MODULES = ("applications", "engine", "errors", "executors", "models", "oracles", "tuners")
 
 __all__ = [  # noqa: RUF022 - grouped by what they are
     "__version__",
@@ -59,6 +59,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
     "applications",
     "engine",
     "errors",
+    "executors",
     "models",
     "oracles",
     "tuners",

@@ -39,6 +39,10 @@ _BUILD_CONFIG = "build_config.json"
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 
 
+_NOT_SHIPPED = ("executor", "pruner", "_storage", "_limits", "_call", "_sample_model", "_report", "_should_stop")
+_DRIVERS_HOOKS = ("pre_create_trial", "on_trial_begin", "on_trial_end", "on_search_begin", "on_search_end")
+
+
 class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     """The part of a tuner that trains. Its methods are KerasTuner's, and may be overridden as there.
 
@@ -56,7 +60,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         """Returns a copy that trains in another process: with the hypermodel and the settings, without the search."""
         shipped = copy.copy(self)
         shipped.oracle = OracleView(self.oracle)
-        for name in ("executor", "pruner", "_storage", "_limits", "_call", "_sample_model", "_report", "_should_stop"):
+        for name in (*_NOT_SHIPPED, *_DRIVERS_HOOKS):
             shipped.__dict__.pop(name, None)
         return shipped
 

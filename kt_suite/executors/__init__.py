@@ -2,5 +2,6 @@
 
 from kt_suite.executors.base import Event, Executor, TrialSpec
 from kt_suite.executors.inline import InlineExecutor
+from kt_suite.executors.processes import ProcessExecutor
 
-__all__ = ["Event", "Executor", "InlineExecutor", "TrialSpec"]
+__all__ = ["Event", "Executor", "InlineExecutor", "ProcessExecutor", "TrialSpec"]

@@ -269,15 +269,12 @@ class HyperbandOracle(Oracle):
         return proposed[0] if proposed else None
 
     def _observations(self) -> list[Observation]:
-        """Returns the results of the highest level with enough of them; as of it too, what is pending or failed."""
+        """Returns what each configuration tells of the highest budget with enough results; nothing without one."""
         progress = self._progress
         for level in reversed(range(len(self._budgets))):
-            done = progress.at_level(level)
-            if len(done) >= len(self.space()) + 2:
-                known = {progress.config_of[record.trial_id] for record in done}
-                others = sorted((progress.pending | progress.failed) - known)
-                last = [max(progress.trials_of[config].items())[1] for config in others]
-                return [dataclasses.replace(Observation.of(one), fidelity=done[0].fidelity) for one in [*done, *last]]
+            if progress.num_done(level) >= len(self.space()) + 2:
+                share = self._budgets[level] / self.max_epochs
+                return [_observation(trials, level, share) for trials in progress.trials_of.values()]
         return []
 
     # The base's hooks
@@ -345,6 +342,20 @@ def _promotion(standing: Standing) -> tuple[int, str] | None:
         if promotions:
             return rung + 1, promotions[0]
     return None
+
+
+def _observation(trials: Mapping[int, TrialRecord], level: int, share: float) -> Observation:
+    """Returns what the trials of a configuration tell of a level, whose fidelity is ``share``.
+
+    Unlike in BOHB, those that stayed below it count, at the lower fidelity: a model that did not hear of them would
+    propose their neighbours over and over.
+    """
+    ordered = sorted(trials.items())
+    failed = [record for _, record in ordered if record.status == TrialStatus.FAILED]
+    done = [record for one, record in ordered if one <= level and record.status == TrialStatus.COMPLETED]
+    observation = Observation.of((failed or done or [ordered[-1][1]])[-1])
+    fidelity = 1.0 if observation.score is None else min(1.0, observation.fidelity / share)
+    return dataclasses.replace(observation, fidelity=fidelity)
 
 
 def _may_replace(standing: Standing) -> bool:

@@ -123,7 +123,7 @@ class Progress:
             if config not in inside and config not in self.failed and (level in trials or max(trials) < level)
         ]
 
-    def at_level(self, level: int) -> list[TrialRecord]:
-        """Returns the trials that completed a level, in the order of their configurations."""
-        found = [trials[level] for trials in self.trials_of.values() if level in trials]
-        return [record for record in found if record.status == TrialStatus.COMPLETED]
+    def num_done(self, level: int) -> int:
+        """Returns how many configurations have completed a level."""
+        reached = [trials[level] for trials in self.trials_of.values() if level in trials]
+        return sum(record.status == TrialStatus.COMPLETED for record in reached)

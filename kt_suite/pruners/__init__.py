@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from kt_suite.errors import InputError, rule
+from kt_suite.errors import InputError, near, rule
 from kt_suite.pruners.base import Pruner
 from kt_suite.pruners.median import MedianPruner
 from kt_suite.pruners.patience import PatiencePruner
@@ -42,7 +40,5 @@ def by_name(name: str) -> Pruner:
         InputError: No pruner has that name.
     """
     if name not in PRUNERS:
-        matches = difflib.get_close_matches(str(name), PRUNERS, n=1)
-        remedy = f"Did you mean {matches[0]!r}?" if matches else ""
-        raise InputError(rule("pruner", f"be one of {list(PRUNERS)}, or a Pruner", name, remedy))
+        raise InputError(rule("pruner", f"be one of {list(PRUNERS)}, or a Pruner", name, near(name, PRUNERS)))
     return PRUNERS[name]()

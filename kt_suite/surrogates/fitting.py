@@ -34,9 +34,9 @@ class Priors:
         min_noise: Least variance of the noise; keeps the covariance well conditioned.
     """
 
-    length_scale: float = 1.0
+    length_scale: float = 0.4
     length_scale_spread: float = 1.0
-    scale: float = 1.0
+    scale: float = 0.5
     scale_spread: float = 1.0
     noise: float = 3e-4
     noise_spread: float = 2.0

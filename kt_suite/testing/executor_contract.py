@@ -55,13 +55,12 @@ class ExecutorContract(Contract):
         assert {trial_id: search.ends_of(trial_id) for trial_id in ends} == ends
         assert {spec.trial_id for spec in search.specs} == set(ends)
 
-    def test_an_attempt_starts_before_it_reports_and_ends_after(self, search: Recorder) -> None:
-        """An attempt is started, then reports, then ends."""
+    def test_an_attempt_reports_before_it_ends_and_never_after(self, search: Recorder) -> None:
+        """An attempt reports, then ends, and says nothing more."""
         for trial_id in (GOOD, FAILING, STOPPED, LONG, LAST):
             steps = [step for step in search.steps if step.trial_id == trial_id]
             kinds = [getattr(step.what, "kind", "report") for step in steps]
-            assert kinds[0] == "started"
-            assert kinds[1:-1] == ["report"] * (len(kinds) - 2)
+            assert kinds[:-1] == ["report"] * (len(kinds) - 1)
 
     def test_every_epoch_of_every_run_is_reported_in_order(self, search: Recorder) -> None:
         """Reports come epoch by epoch and run by run, each with its metrics."""
@@ -180,7 +179,7 @@ class Recorder(Executor):
 
     def ends_of(self, trial_id: str) -> list[str]:
         """Returns how the attempts of a trial ended."""
-        return [event.kind for event in self.events_of(trial_id) if event.kind != "started"]
+        return [event.kind for event in self.events_of(trial_id)]
 
     def scores_of(self, trial_id: str) -> list[float | None]:
         """Returns the scores of a trial's runs."""

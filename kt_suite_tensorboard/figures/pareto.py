@@ -29,7 +29,8 @@ def pareto(searches: Sequence[Search], options: Mapping[str, str]) -> View:
 
     Args:
         searches: The search, first of them.
-        options: ``x`` and ``y``: metrics, ``"seconds"`` or ``"epochs"``; ``x_order`` and ``y_order``.
+        options: ``x`` and ``y``: metrics, ``"seconds"`` or ``"epochs"``; ``"x_order <metric>"`` and the like: which way
+            is better.
     """
     search = searches[0]
     directions = _directions(search)

@@ -30,7 +30,7 @@ def timeline(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     if not spans:
         return View(note="No trial has started yet.")
     slots = sorted({span.slot for span in spans}, key=lambda slot: (len(slot), slot))
-    kinds = [kind for kind in [*_COLORS, *sorted({span.kind for span in spans} - set(_COLORS))]]
+    kinds = [*_COLORS, *sorted({span.kind for span in spans} - set(_COLORS))]
     data = [_bars([span for span in spans if span.kind == kind], kind, slots, search.begin) for kind in kinds]
     layout = {
         "xaxis": {"title": {"text": "minutes since the start"}},

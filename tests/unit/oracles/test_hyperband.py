@@ -263,17 +263,35 @@ def test_enqueued_values_come_first_and_on_the_lowest_rung() -> None:
         oracle.enqueue({"x": 2.0})
 
 
-def test_a_model_proposes_from_the_highest_budget_with_enough_results() -> None:
-    seen: list[tuple[set[float], int]] = []
+def test_a_model_hears_of_the_highest_budget_with_enough_results() -> None:
+    heard: list[Any] = []
 
     def propose(space: Any, observations: Any, rng: np.random.Generator) -> dict[str, Any]:
-        scored = [one for one in observations if one.score is not None]
-        seen.append(({one.fidelity for one in scored}, len(scored)))
+        heard.append({one.trial_id: one for one in observations})
         return {"x": float(rng.random())}
 
-    Slots(hyperband(sampler=propose), 2).run()
-    assert all(len(fidelities) == 1 and count >= 3 for fidelities, count in seen)
-    assert {min(fidelities) for fidelities, _ in seen} >= {1 / 27, 3 / 27, 9 / 27, 1.0}
+    slots = Slots(hyperband(sampler=propose), 2, fate=failing(0.1)).run()
+    budgets = []
+    for observations in heard:
+        full = [one for one in observations.values() if one.score is not None and one.fidelity == 1.0]
+        assert len(full) >= 3
+        (budget,) = {slots.oracle.trials[one.trial_id].budget for one in full}
+        budgets.append(budget)
+        for one in observations.values():
+            record = slots.oracle.trials[one.trial_id].record
+            assert one.is_pending or one.is_failed or one.fidelity == record.budget / budget
+    assert sorted(set(budgets)) == [1, 3, 9, 27]
+    assert any(one.is_failed for one in heard[-1].values())
+    assert any(one.is_pending for one in heard[-1].values())
+
+
+def test_the_surrogate_searches_and_repeats_nothing() -> None:
+    oracle = hyperband(max_epochs=9, hyperband_iterations=2, sampler="bayesian")
+    slots = Slots(oracle, 2, fate=failing(0.1)).run()
+    drawn = [record.values["x"] for record in slots.records() if record.parent is None]
+    assert len(drawn) == len(set(drawn))
+    assert all(0 <= x <= 1 for x in drawn)
+    assert min(abs(x - 0.3) for x in drawn) < 0.005
 
 
 def test_a_model_that_repeats_itself_is_passed_over() -> None:
@@ -311,7 +329,11 @@ def proposals(slots: Slots) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("space", [unit_space, grid_space], ids=["infinite", "small"])
-@pytest.mark.parametrize("options", [{}, {"asynchronous": True}, {"max_epochs": 81, "budget": "data"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"asynchronous": True}, {"max_epochs": 81, "budget": "data"}, {"max_epochs": 9, "sampler": "bayesian"}],
+    ids=str,
+)
 def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(space: Any, options: dict[str, Any]) -> None:
     whole = proposals(Slots(hyperband(space(), **options)).run())
     for after in (1, 7, 20):

@@ -1,0 +1,79 @@
+"""The tab as a test drives it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 60.0
+
+
+class Tab:
+    """The tab "Tuning" in a browser.
+
+    Args:
+        browser: A selenium driver.
+        address: Address of TensorBoard.
+    """
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser = browser
+        browser.get(f"{address}#kt_suite")
+        frame = 'iframe[src*="plugin_entry"]'
+        wait(lambda: browser.find_elements("css selector", frame), "the frame of the tab")
+        browser.switch_to.frame(browser.find_element("css selector", frame))
+
+    def script(self, code: str, *arguments: Any) -> Any:
+        """Returns what a function body returns."""
+        return self.browser.execute_script(code, *arguments)
+
+    def text(self, selector: str) -> list[str]:
+        """Returns the texts of elements."""
+        code = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+        return list(self.script(code, selector))
+
+    def click(self, selector: str) -> None:
+        """Clicks an element."""
+        self.script("document.querySelector(arguments[0]).click()", selector)
+
+    def wait_for(self, selector: str) -> None:
+        """Waits for an element."""
+        wait(lambda: self.script("return document.querySelector(arguments[0]) !== null", selector), selector)
+
+    def draw(self, view: str) -> str:
+        """Brings a view into sight, and returns its note once it is up to date."""
+        selector = f'[data-view="{view}"]'
+        self.script("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
+        drawn = """
+            const panel = document.querySelector(arguments[0]);
+            const note = panel.querySelector(".note").textContent;
+            return panel.dataset.drawn || note ? {note} : null"""
+        found: dict[str, str] = {}
+        wait(lambda: found.update(self.script(drawn, selector) or {}) or bool(found), f"the view {view}")
+        return found["note"]
+
+    def problems(self) -> list[str]:
+        """Returns the errors of the page's console, TensorBoard's own left out."""
+        return [
+            entry["message"]
+            for entry in self.browser.get_log("browser")
+            if entry["level"] == "SEVERE" and "kt_suite" in entry["message"]
+        ]
+
+    def picture(self, name: str) -> None:
+        """Saves a screenshot where the variable SCREENSHOTS says so."""
+        folder = os.environ.get("SCREENSHOTS")
+        if folder:
+            self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+def wait(is_true: Callable[[], Any], what: str) -> None:
+    """Waits until something is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"never came: {what}")
+        time.sleep(0.1)

@@ -1,0 +1,186 @@
+"""The tab in a real TensorBoard and a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tab import Tab, wait
+
+from kt_suite.loggers.base import SearchInfo
+from kt_suite.loggers.tensorboard import rebuild
+from kt_suite.storage import FILE_NAME, Storage
+from kt_suite_tensorboard.figures import VIEWS
+from tests.unit.tensorboard_plugin.made_search import SPACE, append, log, made_trials, running, store
+
+NASTY = "a \"b\"/<script>document.title='hit'</script> <b>ü</b> & '%{x}'"
+
+
+def stored(project: Path) -> list[Any]:
+    with contextlib.closing(Storage.open(project, read_only=True)) as storage:
+        return storage.trials()
+
+
+def write_log(project: Path, logdir: Path) -> None:
+    """Writes the log of a stored search as kt_suite does."""
+    with contextlib.closing(Storage.open(project, read_only=True)) as storage:
+        facts = storage.facts
+        info = SearchInfo(
+            facts["name"],
+            facts["search_id"],
+            str(project),
+            facts["objective"],
+            facts["direction"],
+            space=facts["space"],
+            trials=storage.trials(),
+        )
+        rebuild(info, storage.reports, logdir)
+
+
+def test_every_view_is_drawn_and_marks_the_trial_that_is_clicked(serve: Any, browser: Any, tmp_path: Path) -> None:
+    project, logdir = tmp_path / "digits", tmp_path / "logs"
+    trials = made_trials(20, with_rungs=True)
+    trials[12].parent = "0000"
+    store(project, trials)
+    write_log(project, logdir)
+    tab = Tab(browser, serve(logdir))
+    tab.wait_for("tr[data-trial]")
+    best = max((t for t in stored(project) if t.status == "COMPLETED"), key=lambda trial: trial.score)
+    first = tab.script("return document.querySelector('tr[data-trial] [data-column=score]').dataset.value")
+    assert float(first) == best.score
+    rows = tab.script("return [...document.querySelectorAll('tr[data-trial]')].map((row) => row.dataset.trial)")
+    assert sorted(rows) == [trial.trial_id for trial in trials]
+    for name in VIEWS:
+        assert "needed" not in tab.draw(name)
+        tab.script("document.querySelector(arguments[0]).scrollIntoView()", f'[data-view="{name}"]')
+        tab.picture(f"view_{name}")
+    tab.click(f'tr[data-trial="{best.trial_id}"]')
+    for name in VIEWS:
+        if name == "importance":
+            continue
+        tab.draw(name)
+        tab.wait_for(f'[data-view="{name}"][data-marked="{best.trial_id}"]')
+    tab.script("scrollTo(0, 0)")
+    tab.picture("top_marked")
+    assert tab.problems() == []
+
+
+@pytest.mark.slow
+def test_the_page_follows_a_search_without_a_reload(serve: Any, browser: Any, tmp_path: Path) -> None:
+    project, logdir = tmp_path / "live", tmp_path / "logs"
+    trials = made_trials(12)
+    store(project, trials[:8])
+    log(project, logdir)
+    tab = Tab(browser, serve(logdir))
+    tab.wait_for("tr[data-trial]")
+    tab.draw("history")
+    for one in (running(trials[8]), trials[8]):
+        with contextlib.closing(sqlite3.connect(project / FILE_NAME)) as connection, connection:
+            append(connection, [one])
+        status = one.status.lower()
+        wait(lambda: status in "".join(tab.text('tr[data-trial="0008"] [data-column=status]')), status)  # noqa: B023
+    points = "return document.querySelector('.history .figure').data[0].customdata.includes('0008')"
+    wait(lambda: tab.script(points), "the new trial in the history")
+    assert tab.problems() == []
+
+
+@pytest.mark.slow
+def test_names_are_shown_as_text(serve: Any, browser: Any, tmp_path: Path) -> None:
+    project, logdir = tmp_path / "p", tmp_path / "logs"
+    entry = {"class_name": "Choice", "config": {"name": NASTY, "values": [NASTY, "plain"], "conditions": []}}
+    trials = made_trials(20)
+    for trial in trials:
+        trial.values = {NASTY: [NASTY, "plain"][trial.number % 2], **trial.values}
+        trial.used = None
+    store(project, trials, space=[entry, *SPACE], name=NASTY)
+    log(project, logdir)
+    tab = Tab(browser, serve(logdir))
+    tab.wait_for("tr[data-trial]")
+    assert any(text.startswith(NASTY) for text in tab.text("th"))
+    assert NASTY in tab.text("dd")
+    for name in VIEWS:
+        tab.draw(name)
+    tab.picture("nasty")
+    shown = "".join(tab.text(".slice .xtick text, .slice .xtitle, .parallel .axis-title, .parallel .tick text"))
+    assert "<script>" in shown
+    assert "&lt;" not in shown
+    assert tab.script("return document.title") != "hit"
+    assert tab.script("return document.querySelectorAll('body script, main b').length") == 1  # that of the entry page
+    assert tab.problems() == []
+
+
+@pytest.mark.slow
+def test_searches_stay_apart_and_can_be_compared(serve: Any, browser: Any, tmp_path: Path) -> None:
+    logdir = tmp_path / "logs"
+    store(tmp_path / "one", made_trials(12))
+    space = [{"class_name": "Boolean", "config": {"name": "use bias", "default": False, "conditions": []}}]
+    store(tmp_path / "two", made_trials(6, seed=1), space=space)
+    store(tmp_path / "broken", made_trials(2))
+    for name in ("one", "two", "broken"):
+        log(tmp_path / name, logdir)
+    (tmp_path / "broken" / FILE_NAME).write_bytes(b"torn")
+    tab = Tab(browser, serve(logdir))
+    tab.wait_for("tr[data-trial]")
+    options = tab.text("header select option")
+    assert len(options) == 3
+    assert "not readable" in options[0]
+    assert len(tab.text("tr[data-trial]")) == 12
+    tab.click(".overlay input")
+    wait(lambda: "best of two" in "".join(tab.text(".history .legendtext")), "the other search")
+    tab.picture("overlay")
+    choose = """
+        const picker = document.querySelector("header select");
+        picker.value = [...picker.options].find((one) => one.text.startsWith(arguments[0])).value;
+        picker.dispatchEvent(new Event("change"));"""
+    tab.script(choose, "two")
+    wait(lambda: len(tab.text("tr[data-trial]")) == 6, "the second search")
+    assert "learning_rate" not in "".join(tab.text("th"))
+    tab.script(choose, "broken")
+    wait(lambda: "not an intact" in "".join(tab.text(".problem")), "what is wrong")
+    tab.picture("broken")
+    assert tab.problems() == []
+
+
+@pytest.mark.slow
+def test_without_plotly_or_a_search_tensorboard_still_serves(serve: Any, browser: Any, tmp_path: Path) -> None:
+    store(tmp_path / "one", made_trials(12))
+    write_log(tmp_path / "one", tmp_path / "logs")
+    (tmp_path / "logs" / "none").mkdir()
+    address = serve(tmp_path / "logs", without="plotly")
+    tab = Tab(browser, address)
+    tab.wait_for("tr[data-trial]")
+    wait(lambda: "Plotly is not installed" in "".join(tab.text(".views .problem")), "what is missing")
+    (tmp_path / "one" / FILE_NAME).unlink()
+    wait(lambda: "There is no" in "".join(tab.text(".problem")), "what is missing")
+    with urllib.request.urlopen(f"{address}data/plugins_listing") as response:
+        plugins = json.load(response)
+    assert plugins["hparams"]["enabled"]
+    assert plugins["kt_suite"]["enabled"]
+    assert tab.problems() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_trials", [1000, 5000])
+def test_many_trials_are_shown_soon(serve: Any, browser: Any, tmp_path: Path, num_trials: int) -> None:
+    store(tmp_path / "many", made_trials(num_trials))
+    log(tmp_path / "many", tmp_path / "logs")
+    address = serve(tmp_path / "logs")
+    begin = time.monotonic()
+    tab = Tab(browser, address)
+    tab.wait_for("tr[data-trial]")
+    table = time.monotonic() - begin
+    tab.draw("history")
+    print(f"\n{num_trials} trials: leaderboard {table:.1f} s, history {time.monotonic() - begin:.1f} s")
+    for name in VIEWS:
+        begin = time.monotonic()
+        note = tab.draw(name)
+        print(f"  {name}: {time.monotonic() - begin:.1f} s {note}")
+        tab.picture(f"many_{num_trials}_{name}")
+    assert tab.script("return document.querySelector('.history .figure').data[0].x.length") > num_trials / 2
+    assert tab.problems() == []
