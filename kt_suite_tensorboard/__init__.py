@@ -9,4 +9,5 @@ import of kt_suite that fails must not keep TensorBoard from starting.
 - ``search_file``: a ``search.db``, read as far as it has changed.
 - ``figures``: the views of a search as Plotly figures, plain data; the report draws the same.
 - ``static``: the page.
+- ``bundle``: the page and all its data in one file, for ``kt-suite report``.
 """

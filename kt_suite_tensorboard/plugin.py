@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import threading
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from kt_suite_tensorboard.figures import VIEWS
 from kt_suite_tensorboard.figures.view import finite
 from kt_suite_tensorboard.leaderboard import leaderboard
 from kt_suite_tensorboard.logs import LoggedSearch, find_searches, split_logdirs
+from kt_suite_tensorboard.plotly_library import plotly_path
 from kt_suite_tensorboard.search import Search
 from kt_suite_tensorboard.search_file import SearchFile, SearchFileError
 
@@ -81,9 +81,10 @@ class TuningPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         return leaderboard(self._read(request.args.get("search", "")), request.args.get("after", -1, type=int))
 
     def _trial(self, request: wrappers.Request) -> dict[str, Any]:
-        """All that is stored of the trial ``id`` of ``search``."""
-        logged = self._logged(request.args.get("search", ""))
-        return dict(finite(self._file(logged).details(request.args.get("id", ""))))
+        """All that is stored of the trial ``id`` of ``search``; empty where there is none."""
+        trial_id = request.args.get("id", "")
+        details = self._file(self._logged(request.args.get("search", ""))).details(trial_id)
+        return dict(finite(details.get(trial_id, {})))
 
     def _figure(self, request: wrappers.Request) -> dict[str, Any]:
         """The view ``view`` of the searches ``search``, the first being the one to show."""
@@ -139,15 +140,6 @@ class TuningPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
                 request, self._plotly, "text/javascript", expires=_DAY, content_encoding="gzip"
             )
         return response(environ, start_response)
-
-
-def plotly_path() -> Path | None:
-    """Returns the JavaScript library in Plotly's package, which is not imported; ``None`` where there is none."""
-    spec = importlib.util.find_spec("plotly")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "package_data" / "plotly.min.js"
-    return path if path.is_file() else None
 
 
 def _static(path: Path) -> Application:

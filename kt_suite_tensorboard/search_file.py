@@ -92,18 +92,19 @@ class SearchFile:
                         points.setdefault((row["trial_id"], row["run"]), {})[row["epoch"]] = value
         return [Curve(by_id[trial_id], run, dict(sorted(curve.items()))) for (trial_id, run), curve in points.items()]
 
-    def details(self, trial_id: str) -> dict[str, Any]:
-        """Returns all that is stored of one trial and its runs, for display; empty where there is no such trial.
+    def details(self, trial_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """Returns all that is stored of one trial (of all for ``None``) and its runs, for display, by id.
 
         Raises:
             SearchFileError: The file is missing or torn.
         """
+        where, arguments = ("", ()) if trial_id is None else ("WHERE trial_id = ?", (trial_id,))
         with self._mutex, self._open() as connection:
-            row = connection.execute("SELECT * FROM trial WHERE trial_id = ?", (trial_id,)).fetchone()
-            if row is None:
-                return {}
-            runs = connection.execute('SELECT * FROM run WHERE trial_id = ? ORDER BY "index"', (trial_id,))
-            return {**_row(row), "runs": [_row(run) for run in runs]}
+            trials = map(_row, connection.execute(f"SELECT * FROM trial {where}", arguments))  # noqa: S608
+            found: dict[str, dict[str, Any]] = {trial["trial_id"]: {**trial, "runs": []} for trial in trials}
+            for run in connection.execute(f'SELECT * FROM run {where} ORDER BY "index"', arguments):  # noqa: S608
+                found[run["trial_id"]]["runs"].append(_row(run))
+        return found
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

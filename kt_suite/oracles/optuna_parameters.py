@@ -54,7 +54,7 @@ class OptunaParameter:
             return self.decode(trial.suggest_categorical(self.key, of.choices))
         if isinstance(of.low, int):
             return self.decode(trial.suggest_int(self.key, of.low, of.high, step=of.step, log=of.log))
-        return self.decode(trial.suggest_float(self.key, of.low, of.high, log=of.log))
+        return self.decode(float(trial.suggest_float(self.key, of.low, of.high, log=of.log)))
 
     def decode(self, raw: Any) -> Any:
         """Returns the value that Optuna's ``raw`` stands for."""
@@ -117,7 +117,7 @@ def _distribution(distributions: Any, dimension: Dimension) -> tuple[Any, str]:
     is_integer = type(hp).__name__ == "Int"
     if is_integer and sampling == "log" and hp.step is None:
         return distributions.IntDistribution(hp.min_value, hp.max_value, log=True), "value"
-    if is_integer and sampling in (None, "linear"):
+    if is_integer and sampling == "linear":
         step = 1 if hp.step is None else int(hp.step)
         return distributions.IntDistribution(hp.min_value, hp.min_value + (num_values - 1) * step, step=step), "value"
     return distributions.IntDistribution(0, num_values - 1), "level"

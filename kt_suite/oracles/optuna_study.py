@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.util
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("RandomSampler", {}),
     "brute_force": ("BruteForceSampler", {}),
 }
+_NEEDED = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 # What these propose follows from the trials and the generator alone.
 _MEMORYLESS = ("TPESampler", "GPSampler", "RandomSampler", "BruteForceSampler")
 
@@ -58,8 +60,8 @@ class OptunaStudy:
         scores: From the id of a trial to its scores, one for each objective, or ``None`` without usable ones.
 
     Raises:
-        MissingExtraError: Optuna, or a package that the named sampler needs, is not installed.
-        InputError: The sampler is neither a sampler nor a known name.
+        MissingExtraError: Optuna is not installed.
+        InputError: The sampler is neither a sampler nor a known name, or lacks a package that it needs.
     """
 
     def __init__(self, sampler: Any, objectives: Sequence[Any], scores: Scores) -> None:
@@ -70,8 +72,8 @@ class OptunaStudy:
         self._scores = scores
         of_optuna = type(self._template).__module__.startswith("optuna.samplers")
         self._is_memoryless = of_optuna and type(self._template).__name__ in _MEMORYLESS
-        # For each trial that the sampler proposed: the repeats before it, and the trials that had ended since
-        # the one before.
+        # For each trial that the sampler proposed: its number, the repeats before it, and the numbers of trials
+        # that had ended since the one before.
         self._log: list[tuple[int, int, list[int]]] = []
         self._told: list[int] = []
         self._study: Any = None
@@ -106,7 +108,7 @@ class OptunaStudy:
             self._note(parameters, trial, values)
             self._join(trial)
             if not self._is_memoryless:
-                self._log.append((len(self._trials) - 1, repeats, self._told))
+                self._log.append((self._num_trials - 1, repeats, self._told))
                 self._told = []
             return values
 
@@ -140,7 +142,7 @@ class OptunaStudy:
         # Optuna's own only works inside Study.optimize.
         self._study.stop = self._note_over
         self._is_over = False
-        self._trials: list[Any] = []
+        self._num_trials = 0
         self._pending: dict[int, Any] = {}
         self._told = []
         for number, repeats, told in [] if self._is_memoryless else self._log:
@@ -165,14 +167,14 @@ class OptunaStudy:
 
     def _join_others(self, oracle: Oracle, parameters: list[OptunaParameter], end: int) -> None:
         """Has trials before number ``end`` join that the sampler need not be asked for: enqueued or stored ones."""
-        for trial_id in oracle.start_order[len(self._trials) : end]:
+        for trial_id in oracle.start_order[self._num_trials : end]:
             trial = self._blank()
             self._note(parameters, trial, oracle.trials[trial_id].record.values)
             self._join(trial)
 
     def _join(self, trial: Any) -> None:
-        self._pending[len(self._trials)] = trial
-        self._trials.append(trial)
+        self._pending[self._num_trials] = trial
+        self._num_trials += 1
 
     def _ask(self, oracle: Oracle, trial_id: str, attempt: int) -> Any:
         if self._is_memoryless:
@@ -240,16 +242,16 @@ def _import_optuna() -> Any:
 
 
 def _create_sampler(optuna: Any, sampler: Any) -> Any:
-    if isinstance(sampler, optuna.samplers.BaseSampler):
-        return copy.deepcopy(sampler)
-    if not isinstance(sampler, str) or sampler not in _SAMPLERS:
+    is_sampler = isinstance(sampler, optuna.samplers.BaseSampler)
+    if not is_sampler and (not isinstance(sampler, str) or sampler not in _SAMPLERS):
         must = f"be an optuna.samplers.BaseSampler or one of {sorted(_SAMPLERS)}"
         raise InputError(rule("sampler", must, sampler))
-    name, options = _SAMPLERS[sampler]
-    try:
-        return getattr(optuna.samplers, name)(**options)
-    except ImportError as error:
-        raise MissingExtraError(str(getattr(error, "name", None) or sampler), "optuna") from error
+    name, options = (type(sampler).__name__, {}) if is_sampler else _SAMPLERS[sampler]
+    # Optuna would say so in the middle of the search.
+    needed = _NEEDED.get(name)
+    if needed is not None and importlib.util.find_spec(needed) is None:
+        raise InputError(rule("sampler", f"find the package {needed!r}", sampler, f"Run: pip install {needed}"))
+    return copy.deepcopy(sampler) if is_sampler else getattr(optuna.samplers, name)(**options)
 
 
 def _walk(parameters: list[OptunaParameter], trial: Any, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -269,6 +271,8 @@ def _parts(sampler: Any) -> Iterator[Any]:
     waiting = [sampler]
     while waiting:
         part = waiting.pop(0)
+        if type(part).__name__ == "LazyRandomState":
+            part = part.rng
         if id(part) in seen:
             continue
         seen.add(id(part))
@@ -283,9 +287,7 @@ def _parts(sampler: Any) -> Iterator[Any]:
 
 def _random_states(sampler: Any) -> Iterator[Any]:
     for part in _parts(sampler):
-        if type(part).__name__ == "LazyRandomState":
-            yield part.rng
-        elif isinstance(part, (np.random.RandomState, np.random.Generator, random.Random)):
+        if isinstance(part, (np.random.RandomState, np.random.Generator, random.Random)):
             yield part
 
 

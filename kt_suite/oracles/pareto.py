@@ -32,13 +32,15 @@ _SCORED = (TrialStatus.COMPLETED, TrialStatus.PRUNED)
 class ParetoOracle(Oracle):
     """Searches for the trials that are best in one objective without being worse in all others.
 
-    The default sampler is ParEGO's idea: before each proposal all objectives are joined in one loss at random, on which a
-    Gaussian process proposes as it does for a single objective. Over many trials these losses turn to all parts of the
-    front. See ``ParetoObjective`` for the epoch at which objectives are read, and ``along_ray`` for the loss.
+    The default sampler is ParEGO's idea: before each proposal all objectives are joined in one loss at
+    random, on which a Gaussian process proposes as it does for a single objective. Over many trials these
+    losses turn to all parts of the front. See ``ParetoObjective`` for the epoch at which objectives are read,
+    and ``along_ray`` for the loss.
 
-    References: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
-    optimization problems", IEEE TEC 10(1), 2006; Zhang and Golovin, "Random hypervolume scalarizations for provable
-    multi-objective black box optimization", ICML 2020, for the loss that takes the place of ParEGO's.
+    References: Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive
+    multiobjective optimization problems", IEEE TEC 10(1), 2006; Zhang and Golovin, "Random hypervolume
+    scalarizations for provable multi-objective black box optimization", ICML 2020, for the loss that takes
+    the place of ParEGO's.
 
     Args:
         objective: Metric names or ``Objective``s; epochs are scored by the first.
@@ -213,12 +215,13 @@ def _draw_parego(oracle: ParetoOracle, space: Space, trial_id: str) -> dict[str,
 def along_ray(losses: np.ndarray, ray: np.ndarray) -> np.ndarray:
     """Returns how far points fall short of a front, looked at along a ray.
 
-    Objectives are scaled to the front: 0 is its best value, 1 its worst. The ray starts a little beyond the worst, and
-    leads to better values of all objectives; a point is as good as the length of the ray that it dominates. The mean of
-    that length, to the power of the number of objectives, over rays in all directions is the hypervolume (lemma 5 of
-    Zhang and Golovin 2020). Unlike Tchebycheff's distance to the best value of each objective, which ParEGO takes, it does
-    not draw trials to the ends of concave fronts. Differences: the length is taken as it is, also where it is negative,
-    so that points beyond the start of the ray compare too; a hundredth of the mean loss breaks ties.
+    Objectives are scaled to the front: 0 is its best value, 1 its worst. The ray starts a little beyond the
+    worst, and leads to better values of all objectives; a point is as good as the length of the ray that it
+    dominates. The mean of that length, to the power of the number of objectives, over rays in all directions
+    is the hypervolume (lemma 5 of Zhang and Golovin 2020). Unlike Tchebycheff's distance to the best value of
+    each objective, which ParEGO takes, it does not draw trials to the ends of concave fronts. Differences:
+    the length is taken as it is, also where it is negative, so that points beyond the start of the ray
+    compare too; a hundredth of the mean loss breaks ties.
 
     Args:
         losses: Points of shape ``(n, m)``, at least one.

@@ -13,8 +13,9 @@ from kt_suite.trial import Decision, Report, TrialRecord
 class ParetoPruner(Pruner):
     """Stops a trial that another pruner would stop whichever of the objectives counted.
 
-    Each objective has a copy of the pruner that sees nothing but this objective, and an epoch stops a trial only if all of
-    them say so there. A trial that is bad in one objective and good in another, which is what a front is made of, trains on.
+    Each objective has a copy of the pruner that sees nothing but this objective, and an epoch stops a trial
+    only if all of them say so there. A trial that is bad in one objective and good in another, which is what
+    a front is made of, trains on.
 
     Args:
         pruner: The pruner; it is copied, and stays as it is.

@@ -84,7 +84,7 @@ class OracleSession:
         self._storage = Storage.open(directory) if is_resumed else Storage.create(directory, {})
         if is_resumed:
             space = HyperParameters.from_config({"space": self._storage.space(), "values": {}})
-            books.restore(oracle, self._storage.trials(), self._storage.fact("oracle_state"), space)
+            books.restore(oracle, self._storage.trials(), self._storage.fact("oracle_state", {}), space)
         self._books = books.Books(oracle)
 
     def propose(self, slot: str = "slot0") -> Trial | None:

@@ -43,7 +43,7 @@ def importance(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     rest = max(0.0, 1.0 - sum(means))
     order = sorted(range(len(known)), key=lambda index: means[index])
     names = ["interactions", *(text(known[index].name) for index in order)]
-    trace = _bars(names, [rest, *(means[index] for index in order)], [0.0, *(deviations[index] for index in order)])
+    trace = _bars(names, [rest, *(means[index] for index in order)], [None, *(deviations[index] for index in order)])
     layout = {
         "xaxis": {"title": {"text": "share of the variance explained"}, "rangemode": "tozero"},
         "yaxis": {"tickvals": list(range(len(names))), "ticktext": names},
@@ -53,7 +53,7 @@ def importance(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     return View([trace], layout, [among], note)
 
 
-def _bars(names: Sequence[str], means: Sequence[float], deviations: Sequence[float]) -> dict[str, Any]:
+def _bars(names: Sequence[str], means: Sequence[float], deviations: Sequence[float | None]) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
@@ -61,7 +61,15 @@ def _bars(names: Sequence[str], means: Sequence[float], deviations: Sequence[flo
         "y": list(range(len(names))),
         "text": list(names),
         "textposition": "none",
-        "error_x": {"array": list(deviations), "thickness": 1, "width": 3},
+        "error_x": {
+            "array": list(deviations),
+            "arrayminus": [
+                None if one is None else min(one, mean) for one, mean in zip(deviations, means, strict=True)
+            ],
+            "symmetric": False,
+            "thickness": 1,
+            "width": 3,
+        },
         "marker": {"color": STATUS_COLORS[COMPLETED]},
         "hovertemplate": "%{text}: %{x:.3f}<extra></extra>",
     }

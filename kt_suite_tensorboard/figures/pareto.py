@@ -18,7 +18,7 @@ from kt_suite_tensorboard.figures.view import (
 )
 from kt_suite_tensorboard.search import COMPLETED, Search, Trial
 
-_LESS, _MORE = "less is better", "more is better"
+_LESS, _MORE = "less", "more"
 _MAXIMISED = ("acc", "auc", "precision", "recall", "f1", "iou", "r2", "score")
 
 
@@ -94,9 +94,8 @@ def _order(options: Mapping[str, str], choice: Choice, directions: Mapping[str, 
     name = choice.value
     guess = "max" if any(part in name for part in _MAXIMISED) else "min"
     default = _MORE if directions.get(name, guess) == "max" else _LESS
-    label = f"{choice.label}:"
-    # Kept for the metric it was chosen for: the options of another one say nothing.
-    return choose(options, f"{choice.name}_order {name}", label, [_LESS, _MORE], default)
+    # Kept for the metric it was chosen for: it says nothing of others.
+    return choose(options, f"{choice.name}_order {name}", "prefer", [_LESS, _MORE], default)
 
 
 def _value(trial: Trial, name: str) -> float | None:

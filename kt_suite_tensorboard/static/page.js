@@ -203,7 +203,7 @@ export class Page {
     this.details.replaceChildren(
       element("h3", {}, `Trial ${trial.id}`),
       element("div", { class: "scroll" }, element("table", {}, element("tbody", {}, ...rows))),
-      stored.message ? element("pre", { tabindex: "0" }, stored.message) : null ?? "",
+      ...(stored.message ? [element("pre", { tabindex: "0" }, stored.message)] : []),
     );
   }
 

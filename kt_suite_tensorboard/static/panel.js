@@ -67,11 +67,13 @@ export class Panel {
           this.options = { ...this.options, [choice.name]: value };
           this.invalidate();
         };
-        return labelled(choice.label, selection(choice.label, choice.options, choice.value, onChange));
+        const control = selection(choice.label, choice.options, choice.value, onChange);
+        control.dataset.choice = choice.name.split(" ")[0];
+        return labelled(choice.label, control);
       });
-    const focused = this.choices.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+    const focused = this.choices.contains(document.activeElement) ? document.activeElement.dataset.choice : null;
     this.choices.replaceChildren(...controls);
-    if (focused) this.choices.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) this.choices.querySelector(`[data-choice="${focused}"]`)?.focus();
   }
 
   mark(trial) {
@@ -83,13 +85,13 @@ export class Panel {
     const { data, layout } = this.answer;
     const isEmpty = data.length === 0 || !window.Plotly;
     this.figure.hidden = isEmpty;
-    this.root.dataset.marked = "";
     if (isEmpty) return;
     const colors = themeColors();
     const traces = data.map((trace) => markedCoordinates(trace, this.marked, colors));
     const marks = this.marked ? data.flatMap((trace) => markOf(trace, this.marked, colors)) : [];
-    if (marks.length || traces.some((trace, index) => trace !== data[index])) this.root.dataset.marked = this.marked?.id ?? "";
-    const config = { responsive: true, displaylogo: false };
+    const isMarked = marks.length > 0 || (this.marked && traces.some((trace) => trace.type === "parcoords"));
+    this.root.dataset.marked = isMarked ? this.marked.id : "";
+    const config = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
     window.Plotly.react(this.figure, [...traces, ...marks], themed(layout, colors, this.root.clientWidth), config);
     if (!this.isListening) {
       this.isListening = true;
@@ -138,7 +140,12 @@ function markOf(trace, trial, colors) {
 // Parallel coordinates: all but the marked trial step back.
 function markedCoordinates(trace, trial, colors) {
   if (trace.type !== "parcoords") return trace;
-  const themedTrace = { ...trace, labelfont: { color: colors.text }, tickfont: { color: colors.text }, rangefont: { color: "transparent" } };
+  const themedTrace = {
+    ...trace,
+    labelfont: { color: colors.text, size: 12 },
+    tickfont: { color: colors.text, size: 11 },
+    rangefont: { color: "rgba(0,0,0,0)" },
+  };
   themedTrace.unselected = { line: { color: colors.grid, opacity: 0.25 } };
   if (!trial) return themedTrace;
   const [first, ...others] = trace.dimensions;
@@ -148,7 +155,8 @@ function markedCoordinates(trace, trial, colors) {
 
 function themeColors() {
   const style = getComputedStyle(document.documentElement);
-  return { text: style.getPropertyValue("--text").trim(), grid: style.getPropertyValue("--line").trim() };
+  const color = (name) => style.getPropertyValue(name).trim();
+  return { text: color("--text"), quiet: color("--quiet"), grid: color("--line") };
 }
 
 function themed(layout, colors, width) {
@@ -158,6 +166,7 @@ function themed(layout, colors, width) {
     font: { color: colors.text, size: 12 },
     margin: { l: 60, r: 20, t: 20, b: 50 },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colors.quiet, activecolor: colors.text },
     uirevision: "kept", // zoom survives updates
     ...layout,
   };

@@ -16,11 +16,13 @@ class Tab:
 
     Args:
         browser: A selenium driver.
-        address: Address of TensorBoard.
+        address: Address of TensorBoard; ``None`` where the browser shows the page by itself.
     """
 
-    def __init__(self, browser: Any, address: str) -> None:
+    def __init__(self, browser: Any, address: str | None = None) -> None:
         self.browser = browser
+        if address is None:
+            return
         browser.get(f"{address}#kt_suite")
         frame = 'iframe[src*="plugin_entry"]'
         wait(lambda: browser.find_elements("css selector", frame), "the frame of the tab")

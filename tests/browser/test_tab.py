@@ -15,6 +15,7 @@ from tab import Tab, wait
 
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.loggers.tensorboard import rebuild
+from kt_suite.report import write_report
 from kt_suite.storage import FILE_NAME, Storage
 from kt_suite_tensorboard.figures import VIEWS
 from tests.unit.tensorboard_plugin.made_search import SPACE, append, log, made_trials, running, store
@@ -184,3 +185,26 @@ def test_many_trials_are_shown_soon(serve: Any, browser: Any, tmp_path: Path, nu
         tab.picture(f"many_{num_trials}_{name}")
     assert tab.script("return document.querySelector('.history .figure').data[0].x.length") > num_trials / 2
     assert tab.problems() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "is_dark"), [(390, False), (1280, True)])
+def test_the_report_opens_offline_at_any_width(browser: Any, tmp_path: Path, width: int, is_dark: bool) -> None:
+    store(tmp_path / "digits", made_trials(20, with_rungs=True))
+    path = write_report(tmp_path / "digits", tmp_path / "report.html")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(path.as_uri())
+    tab = Tab(browser)
+    tab.wait_for("tr[data-trial]")
+    assert tab.script("return document.documentElement.scrollWidth <= innerWidth")
+    tab.picture(f"report_{width}")
+    for name in VIEWS:
+        tab.draw(name)
+        tab.picture(f"report_{width}_{name}")
+    tab.click('tr[data-trial="0000"]')
+    tab.draw("history")
+    tab.wait_for('.history[data-marked="0000"]')
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

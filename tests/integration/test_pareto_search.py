@@ -58,7 +58,10 @@ def test_tuners_search_for_the_front_that_pareto_names(kind: Any, tmp_path: Path
     assert seconds == sorted(seconds, reverse=True)
     others = [row["metrics"] for row in tuner.results() if row["metrics"] not in front]
     assert len(front) + len(others) == 12
-    assert all(any(one["val_loss"] <= other["val_loss"] and one["seconds"] <= other["seconds"] for one in front) for other in others)
+    assert all(
+        any(one["val_loss"] <= other["val_loss"] and one["seconds"] <= other["seconds"] for one in front)
+        for other in others
+    )
 
 
 @pytest.mark.parametrize(("score", "epoch"), [("best", 1), ("last", 2)])
@@ -133,6 +136,8 @@ def test_a_plain_keras_tuner_searches_for_a_front_and_reloads_it(returned: str, 
         return oracle
 
     first = search(6)
-    assert all(trial.metrics.get_best_value("seconds") == 2 * trial.values["width"] for trial in first.get_pareto_trials())
+    assert all(
+        trial.metrics.get_best_value("seconds") == 2 * trial.values["width"] for trial in first.get_pareto_trials()
+    )
     second = search(10)
     assert second.hypervolumes([2.0, 200.0])[:6] == pytest.approx(first.hypervolumes([2.0, 200.0]))

@@ -1,4 +1,4 @@
-"""Leads an oracle through trials that end in another order than they began, in ways of all kinds, and without training."""
+"""Leads an oracle through trials that end in all ways, in another order than they began, and without training."""
 
 from __future__ import annotations
 

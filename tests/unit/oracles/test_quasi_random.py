@@ -10,15 +10,8 @@ from scipy.stats import qmc
 import kt_suite as kts
 from kt_suite.oracles.quasi_random import QuasiRandomOracle, sobol
 from kt_suite.space import Space
-from kt_suite.testing import OracleContract
 from kt_suite.trial import TrialStatus
 from tests.unit.oracles.led_search import LedSearch, is_in, mixed_space
-
-
-class TestContract(OracleContract):
-    @pytest.fixture
-    def make_oracle(self) -> Any:
-        return QuasiRandomOracle
 
 
 def cube(num_dimensions: int) -> kts.HyperParameters:

@@ -22,7 +22,10 @@ def train(pruner: Pruner, number: int, curve: list[tuple[float, float]]) -> int 
     trial = TrialRecord(f"{number:04d}", number)
     stopped = None
     for epoch, (accuracy, seconds) in enumerate(curve):
-        if pruner.judge(trial, Report(0, epoch, {"accuracy": accuracy, "seconds": seconds}), -accuracy) is Decision.STOP:
+        if (
+            pruner.judge(trial, Report(0, epoch, {"accuracy": accuracy, "seconds": seconds}), -accuracy)
+            is Decision.STOP
+        ):
             stopped = epoch
             break
     trial.status = TrialStatus.COMPLETED if stopped is None else TrialStatus.PRUNED
