@@ -33,11 +33,10 @@ def non_dominated(losses: Array) -> Array:
 
 
 def ranks(losses: Array) -> Array:
-    """Returns the front each point belongs to, from 0: front ``k`` is what no other dominates once fronts
-    before it are gone.
+    """Returns the front that each point belongs to, counted from 0.
 
-    Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002, section
-    III.A.
+    Front ``k`` is what no other point dominates once the fronts before it are gone. Deb et al., "A fast and elitist
+    multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002, section III.A.
 
     Args:
         losses: Points of shape ``(n, m)``.

@@ -22,6 +22,7 @@ from kt_suite.surrogates import GaussianProcess, KernelParameters, MixedMatern, 
 
 Array = np.ndarray
 
+XI=0.0; EVERY=3; MODE='every'; LAG=2; GAIN=.02
 _MAX_FITTED = 250
 _MAX_CONDITIONED = 500
 _MAX_FAILED = 100
@@ -101,7 +102,7 @@ class SearchModel:
     def acquisition(self) -> Acquisition:
         """The utility of a point, given all that is known and believed."""
         beta = self._settings.beta
-        utility = log_improvement(self._threshold) if beta is None else lower_confidence_bound(beta)
+        utility = log_improvement(self._threshold - self._margin()) if beta is None else lower_confidence_bound(beta)
         return Acquisition([(self._loss, utility), *self._terms], self._context)
 
     @property
@@ -147,7 +148,8 @@ class SearchModel:
             y, slopes = self._scale(rows, way)
             parameters, value = fit(self._kernel, self._x[rows][chosen], y[chosen], noise=self._settings.noise)
             fits.append((value - float(slopes[chosen].sum()), parameters, y))
-        _, parameters, y = min(fits, key=lambda fitted: fitted[0])
+        _, parameters, y = self._best = min(fits, key=lambda fitted: fitted[0])
+        self._y_rows=y
         return GaussianProcess(self._kernel, parameters, self._x[rows], y)
 
     def _choose_fitted(self, rows: Array) -> Array:
@@ -163,6 +165,17 @@ class SearchModel:
             warping = way(losses[group])
             y[group], slopes[group] = warping(losses[group]), warping.log_slopes(losses[group])
         return y, slopes
+
+    def _margin(self):
+        if not XI: return 0.0
+        n=int(np.sum(self._evidence.sources==0))
+        if MODE=='every':
+            return XI if n % EVERY == EVERY-1 else 0.0
+        own=np.flatnonzero(self._evidence.is_scored&(self._evidence.sources==0))
+        y=self._y_rows; 
+        if len(y)!=len(own) or len(y)<8: return 0.0
+        gain=y[:-LAG].min()-y.min()
+        return XI if gain<GAIN and n%2 else 0.0
 
     def _find_threshold(self, rows: Array) -> float:
         """Returns the least loss that is believed of a trial: among those of the highest fidelity, where there are any."""

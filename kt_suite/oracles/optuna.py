@@ -22,8 +22,7 @@ class OptunaOracle(Oracle):
     Args:
         sampler: An ``optuna.samplers.BaseSampler``, or ``"tpe"``, ``"gp"`` (needs torch), ``"cmaes"`` (needs
             cmaes), ``"nsga2"``, ``"nsga3"``, ``"qmc"``, ``"random"`` or ``"brute_force"``.
-        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries,
-        max_retries_per_trial,
+        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
 
     Raises:

@@ -125,8 +125,8 @@ class ParetoOracle(Oracle):
         return [trial for _, trial in sorted(front, key=lambda pair: pair[0])]
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """Returns at most ``num_trials`` completed trials: the front before others, and those apart before
-        those in a crowd.
+        """Returns at most ``num_trials`` completed trials: the front before others, those apart before a
+        crowd.
 
         The first of them is the best in the first objective.
         """
@@ -140,17 +140,21 @@ class ParetoOracle(Oracle):
             reference: A value for each objective, in its own unit, beyond which nothing counts. If ``None``,
                 a point just beyond the worst of today's front in each objective, so that values of two calls
                 compare only on the same trials.
+
+        Raises:
+            InputError: There are not as many values as objectives.
         """
         trials, losses = self._completed()
         if not trials:
             return []
         bound = pareto.reference_point(losses) if reference is None else self._bound(reference)
-        order = {trial_id: i for i, trial_id in enumerate(self.end_order)}
+        known = {trial.trial_id: loss for trial, loss in zip(trials, losses, strict=True)}
         volumes, front = [], losses[:0]
-        for i in sorted(range(len(trials)), key=lambda i: order.get(trials[i].trial_id, len(order))):
-            front = np.vstack([front, losses[i]])
-            front = front[pareto.non_dominated(front)]
-            volumes.append(pareto.hypervolume(front, bound))
+        for trial_id in self.end_order:
+            if trial_id in known:
+                front = np.vstack([front, known[trial_id]])
+                front = front[pareto.non_dominated(front)]
+                volumes.append(pareto.hypervolume(front, bound))
         return volumes
 
     def _bound(self, reference: Sequence[float]) -> np.ndarray:
@@ -201,7 +205,9 @@ def _draw_parego(oracle: ParetoOracle, space: Space, trial_id: str) -> dict[str,
     observations = oracle.history()
     losses = [oracle.losses(oracle.trials[one.trial_id]) for one in observations]
     scored = [i for i, loss in enumerate(losses) if loss is not None]
-    if len(observations) < max(_MIN_INITIAL, len(space) + 1) or len(scored) < _MIN_SCORED or not len(space):
+    most = math.inf if oracle.max_trials is None else oracle.max_trials // 2
+    num_initial = max(_MIN_INITIAL, min(len(space) + 1, most))
+    if len(observations) < num_initial or len(scored) < _MIN_SCORED or not len(space):
         return draw_sobol(oracle, space, trial_id)
     rng = oracle.generator(trial_id)
     ray = np.abs(rng.standard_normal(len(oracle.objective.objectives)))
@@ -218,10 +224,10 @@ def along_ray(losses: np.ndarray, ray: np.ndarray) -> np.ndarray:
     Objectives are scaled to the front: 0 is its best value, 1 its worst. The ray starts a little beyond the
     worst, and leads to better values of all objectives; a point is as good as the length of the ray that it
     dominates. The mean of that length, to the power of the number of objectives, over rays in all directions
-    is the hypervolume (lemma 5 of Zhang and Golovin 2020). Unlike Tchebycheff's distance to the best value of
-    each objective, which ParEGO takes, it does not draw trials to the ends of concave fronts. Differences:
-    the length is taken as it is, also where it is negative, so that points beyond the start of the ray
-    compare too; a hundredth of the mean loss breaks ties.
+    is the hypervolume up to a factor (Zhang and Golovin 2020). Unlike Tchebycheff's distance to the best
+    value of each objective, which ParEGO takes, it does not draw trials to the ends of concave fronts.
+    Differences: the length is taken as it is, also where it is negative, so that points beyond the start of
+    the ray compare too; a hundredth of the mean loss breaks ties.
 
     Args:
         losses: Points of shape ``(n, m)``, at least one.
@@ -232,7 +238,7 @@ def along_ray(losses: np.ndarray, ray: np.ndarray) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> along_ray(np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]), np.array([1.0, 1.0])).argmin()
+        >>> along_ray(np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]), np.array([1.0, 1.0])).argmin().tolist()
         1
     """
     front = losses[pareto.non_dominated(losses)]

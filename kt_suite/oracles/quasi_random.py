@@ -22,12 +22,11 @@ _SEED = "rng" if "rng" in inspect.signature(qmc.Sobol).parameters else "seed"
 
 
 class QuasiRandomOracle(Oracle):
-    """Walks a scrambled Sobol sequence, which covers the space more evenly than random values; never the same
-    values twice.
+    """Walks a scrambled Sobol sequence, which covers the space more evenly than random values do.
 
     Trial ``k`` takes point ``k`` of the sequence, or the first one after it that is no repeat, so that
-    nothing has to be saved to resume. A finite space ends when it is exhausted. Covering is most even after a
-    power of two of trials.
+    nothing has to be saved to resume. A finite space ends when it is exhausted. Trials cover the space most
+    evenly when their number is a power of two.
 
     References: Sobol, "On the distribution of points in a cube and the approximate evaluation of integrals",
     USSR Comp. Math. Math. Phys. 7, 1967; scrambling: Matousek, "On the L2-discrepancy for anchored boxes", J.
@@ -40,8 +39,7 @@ class QuasiRandomOracle(Oracle):
     SciPy's 21,201 are random.
 
     Args:
-        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries,
-        max_retries_per_trial,
+        objective, max_trials, seed, hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial,
             max_consecutive_failed_trials: As for ``Oracle``.
 
     Example:
@@ -80,11 +78,11 @@ class QuasiRandomOracle(Oracle):
 
 
 def draw_sobol(oracle: Oracle, space: Space, trial_id: str) -> dict[str, Any] | None:
-    """Returns the values at a trial's point of a scrambled Sobol sequence, or at the first after it that no
-    trial has had.
+    """Returns the values at a trial's point of a scrambled Sobol sequence.
 
     Returns:
-        The values; ``None`` when a finite space holds no others.
+        The values, those of the first point after it if a trial has had them; ``None`` when a finite space holds no
+        others.
     """
     points = sobol(len(space), seed=oracle.seed, first=int(trial_id))
     for _ in range(_MAX_COLLISIONS):
@@ -103,8 +101,8 @@ def sobol(num_dimensions: int, *, seed: int, first: int = 0) -> Iterator[np.ndar
         first: Number of the first point, from 0.
 
     Yields:
-        Points of shape ``(num_dimensions,)`` in [0, 1). The same prefix of them comes for all
-        ``num_dimensions`` between the same two powers of two.
+        Points of shape ``(num_dimensions,)`` in [0, 1). They begin with the same coordinates for
+        all ``num_dimensions`` between the same two powers of two.
     """
     size = max(_MIN_DIMENSIONS, 1 << max(num_dimensions - 1, 0).bit_length())
     engine = qmc.Sobol(min(size, qmc.Sobol.MAXDIM), scramble=True, **{_SEED: np.random.default_rng([seed, size])})

@@ -10,7 +10,7 @@ from kt_suite_tensorboard.search import PRUNED, Curve, Search, Trial
 
 _ALL = "all"
 _NUM_SHOWN = ("30", "100", "300", _ALL)
-_BINS = ("#fde725", "#90d743", "#35b779", "#21918c", "#31688e", "#443983")  # Viridis, best first
+_BINS = ("#e3b11f", "#86ad4b", "#2aa876", "#2f97a0", "#3585c0", "#6a51b8")  # the colours of scores, best first
 
 
 def curves(searches: Sequence[Search], options: Mapping[str, str]) -> View:

@@ -50,7 +50,7 @@ def _axis(dimension: Dimension, trials: Sequence[Trial]) -> dict[str, Any]:
         "values": [dimension.position(trial) for trial in trials],
         "range": list(dimension.ends),
         "tickvals": places,
-        "ticktext": [text(label) for label in labels],
+        "ticktext": labels,  # here, and here only, Plotly reads no HTML
     }
 
 

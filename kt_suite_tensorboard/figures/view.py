@@ -14,7 +14,8 @@ STATUS_COLORS = {COMPLETED: "#3a86d1", RUNNING: "#2a9d70", PRUNED: "#e0922f", FA
 OTHER_COLOR = "#8b9099"
 INCUMBENT_COLOR = "#d1478c"
 SEARCH_COLORS = ("#3a86d1", "#e0922f", "#2a9d70", "#d1478c", "#8663c7", "#8b9099", "#b39b2e", "#2aa3b3")
-COLOR_SCALE = "Viridis"
+# Like Viridis, without the ends that vanish on a dark or a bright page.
+COLOR_SCALE = [[0.0, "#6a51b8"], [0.33, "#3585c0"], [0.66, "#2aa876"], [1.0, "#e3b11f"]]
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ export class Page {
     // The table is there first: the library for the figures is large.
     this.source.plotly().then(() => {
       this.plotly = true;
-      for (const panel of this.panels) panel.refresh();
+      for (const panel of this.panels) panel.invalidate();
     });
   }
 

@@ -87,11 +87,11 @@ export class Panel {
     this.figure.hidden = isEmpty;
     if (isEmpty) return;
     const colors = themeColors();
-    const traces = data.map((trace) => markedCoordinates(trace, this.marked, colors));
+    const traces = data.map((trace) => markedCoordinates(withWhiskers(trace, colors), this.marked, colors));
     const marks = this.marked ? data.flatMap((trace) => markOf(trace, this.marked, colors)) : [];
     const isMarked = marks.length > 0 || (this.marked && traces.some((trace) => trace.type === "parcoords"));
     this.root.dataset.marked = isMarked ? this.marked.id : "";
-    const config = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+    const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
     window.Plotly.react(this.figure, [...traces, ...marks], themed(layout, colors, this.root.clientWidth), config);
     if (!this.isListening) {
       this.isListening = true;
@@ -135,6 +135,14 @@ function markOf(trace, trial, colors) {
       hoverinfo: "skip",
     },
   ];
+}
+
+function withWhiskers(trace, colors) {
+  const made = { ...trace };
+  for (const name of ["error_x", "error_y"]) {
+    if (trace[name]) made[name] = { ...trace[name], color: colors.quiet };
+  }
+  return made;
 }
 
 // Parallel coordinates: all but the marked trial step back.

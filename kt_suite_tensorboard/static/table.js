@@ -46,8 +46,8 @@ export class Table {
     const columns = [
       { key: "rank", title: "#", of: (trial) => trial.rank, isNumber: true },
       { key: "id", title: "trial", of: (trial) => trial.number, show: (trial) => trial.id },
-      { key: "status", title: "status", of: (trial) => trial.status, show: statusText },
       { key: "score", title: this.search.objective, of: (trial) => trial.score, show: scoreText, isNumber: true },
+      { key: "status", title: "status", of: (trial) => trial.status, show: statusText },
       { key: "epochs", title: "epochs", of: (trial) => trial.epochs, isNumber: true },
       {
         key: "seconds",

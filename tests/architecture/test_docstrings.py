@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = sorted((ROOT / "kt_suite").rglob("*.py"))
+PATHS = sorted(path for package in ("kt_suite", "kt_suite_tensorboard") for path in (ROOT / package).rglob("*.py"))
 _ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: \(.*?\))?:(?: |$)")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -19,9 +19,9 @@ PACKAGE = ROOT / "kt_suite"
 FLOORS = [
     {"errors", "seeds", "_version"},
     {"hyperparameters", "objective", "trial", "data"},
-    {"space", "hypermodel", "discovery", "limits", "pareto", "leaderboard"},
+    {"space", "hypermodel", "checks", "discovery", "limits", "pareto", "leaderboard"},
     {"brackets", "surrogates", "storage", "distribution"},
-    {"acquisition", "pruners", "loggers", "project"},
+    {"acquisition", "pruners", "loggers", "project", "report"},
     {"oracles", "executors"},
     {"flight"},
     {"search"},
@@ -89,6 +89,17 @@ def test_imports_go_down_only() -> None:
             if other != own and HEIGHT[other] >= HEIGHT[own]:
                 upward.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert upward == []
+
+
+def test_the_plugin_imports_only_what_every_tensorboard_has() -> None:
+    allowed = {*sys.stdlib_module_names, "kt_suite_tensorboard", "tensorboard", "werkzeug"}
+    others = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sorted((ROOT / "kt_suite_tensorboard").rglob("*.py"))
+        for line, name in imports(path)
+        if name.split(".")[0] not in allowed
+    ]
+    assert others == []
 
 
 def test_models_import_only_public_names() -> None:

@@ -132,6 +132,7 @@ def test_searches_stay_apart_and_can_be_compared(serve: Any, browser: Any, tmp_p
     assert len(options) == 3
     assert "not readable" in options[0]
     assert len(tab.text("tr[data-trial]")) == 12
+    tab.draw("history")
     tab.click(".overlay input")
     wait(lambda: "best of two" in "".join(tab.text(".history .legendtext")), "the other search")
     tab.picture("overlay")
