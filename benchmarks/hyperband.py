@@ -30,7 +30,7 @@ import kt_suite as kts
 from kt_suite.executors import Event, Executor, TrialSpec
 from kt_suite.trial import Report, RunRecord
 
-MAX_EPOCHS = 27
+MAX_EPOCHS = 81
 NUM_SLOTS = 4
 
 
@@ -172,7 +172,7 @@ class Simulated(kts.Hyperband):
 
 def show_idle_slots(num_seeds: int) -> None:
     """Prints the second table."""
-    print(f"\nIdle share of {NUM_SLOTS} slots, mean over {num_seeds} seeds, max_epochs=81")
+    print(f"\nIdle share of {NUM_SLOTS} slots, mean over {num_seeds} seeds, max_epochs={MAX_EPOCHS}")
     print(f"{'':<22}{'while there are new':>20}{'in all':>8}{'time':>8}{'epochs':>8}")
     print(f"{'':<22}{'configurations':>20}")
     for name, is_asynchronous in (("Hyperband", False), ("ASHA", True)):
@@ -190,7 +190,7 @@ def simulate(seed: int, is_asynchronous: bool) -> tuple[float, float, float, flo
     with tempfile.TemporaryDirectory() as directory:
         tuner = Simulated(
             objective="val_loss",
-            max_epochs=81,
+            max_epochs=MAX_EPOCHS,
             seed=seed,
             hyperparameters=space,
             asynchronous=is_asynchronous,

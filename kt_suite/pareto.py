@@ -87,11 +87,9 @@ def crowding(losses: Array) -> Array:
 
 
 def best_first(losses: Array) -> Array:
-    """Returns the order in which NSGA-II prefers points: by front, and within a front those in empty regions
-    first.
+    """Returns the order in which NSGA-II prefers points: by front, then those far from others.
 
-    Of points that are equal in both, the one with the smaller first loss goes first, and then the earlier
-    one.
+    Of points that are equal in both, the one with the smaller first loss goes first, and then the earlier one.
 
     Args:
         losses: Points of shape ``(n, m)``.
@@ -108,12 +106,11 @@ def best_first(losses: Array) -> Array:
 
 
 def reference_point(losses: Array) -> Array:
-    """Returns a point that all of the front dominate: its worst value in each objective, and a tenth of its
-    extent beyond.
+    """Returns a point that all of the front dominate, a little beyond its worst value in each objective.
 
-    Where the front has no extent, that of all points serves, or the size of the value itself. Ishibuchi et
-    al., "How to specify a reference point in hypervolume calculation", Evolutionary Computation 26(3), 2018,
-    on the choice.
+    It lies beyond by a tenth of the extent of the front; where that has none, of all points, or of the value itself.
+    On the choice: Ishibuchi et al., "How to specify a reference point in hypervolume calculation", Evolutionary
+    Computation 26(3), 2018.
 
     Args:
         losses: Points of shape ``(n, m)``, at least one.

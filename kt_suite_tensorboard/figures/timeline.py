@@ -81,6 +81,11 @@ def _bars(spans: Sequence[_Span], kind: str, slots: Sequence[str], begin: float)
         "customdata": ids,
         "text": texts,
         "name": kind.lower(),
-        "line": {"color": _COLORS.get(kind, OTHER_COLOR), "width": max(4.0, min(16.0, 180 / len(slots)))},
+        # Simplified, lines leave out what is shorter than a pixel: all bars of a long search.
+        "line": {
+            "color": _COLORS.get(kind, OTHER_COLOR),
+            "width": max(4.0, min(16.0, 180 / len(slots))),
+            "simplify": False,
+        },
         "hovertemplate": "%{text}<extra></extra>",
     }

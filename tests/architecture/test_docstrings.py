@@ -57,11 +57,12 @@ def mismatch(node: ast.AST) -> str | None:
     if docstring is None:
         return None
     names = documented(docstring, "Args")
-    is_open = False
+    is_open = False  # whether more may be documented than the signature names
     if isinstance(node, Function):
         expected, is_open = parameters(node)
     elif is_dataclass(node):
-        names, expected = names or documented(docstring, "Attributes"), fields(node)
+        names = names or documented(docstring, "Attributes") or []
+        expected = [name for name in fields(node) if name in names]  # a name may say it all
     else:
         constructor = [item for item in node.body if isinstance(item, Function) and item.name == "__init__"]
         if not constructor:

@@ -112,7 +112,7 @@ def test_names_are_shown_as_text(serve: Any, browser: Any, tmp_path: Path) -> No
     assert "<script>" in shown
     assert "&lt;" not in shown
     assert tab.script("return document.title") != "hit"
-    assert tab.script("return document.querySelectorAll('body script, main b').length") == 1  # that of the entry page
+    assert tab.script("return document.querySelectorAll('body script, main b').length") == 0
     assert tab.problems() == []
 
 
@@ -173,12 +173,12 @@ def test_many_trials_are_shown_soon(serve: Any, browser: Any, tmp_path: Path, nu
     store(tmp_path / "many", made_trials(num_trials))
     log(tmp_path / "many", tmp_path / "logs")
     address = serve(tmp_path / "logs")
-    begin = time.monotonic()
     tab = Tab(browser, address)
     tab.wait_for("tr[data-trial]")
-    table = time.monotonic() - begin
+    table = tab.script("return performance.now() / 1000")  # since TensorBoard opened the tab
     tab.draw("history")
-    print(f"\n{num_trials} trials: leaderboard {table:.1f} s, history {time.monotonic() - begin:.1f} s")
+    history = tab.script("return performance.now() / 1000")
+    print(f"\n{num_trials} trials: leaderboard {table:.1f} s, history {history:.1f} s")
     for name in VIEWS:
         begin = time.monotonic()
         note = tab.draw(name)

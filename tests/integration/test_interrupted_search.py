@@ -1,0 +1,60 @@
+"""Ctrl-C ends a search in order, and the same script goes on with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kt_suite.storage import Storage
+from kt_suite.trial import TrialStatus
+
+SCRIPT = """
+import sys, time
+import kt_suite
+
+
+class Slow(kt_suite.RandomSearch):
+    def run_trial(self, trial, *args, **kwargs):
+        number = trial.hyperparameters.Int("number", 1, 100)
+        time.sleep(float(sys.argv[2]))
+        return float(number)
+
+
+tuner = Slow(max_trials=4, seed=1, directory=sys.argv[1], tensorboard=None)
+tuner.search()
+"""
+
+
+def test_an_interrupted_script_says_how_to_resume_and_goes_on_when_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(tmp_path)]
+    project = tmp_path / "untitled_project"
+    with subprocess.Popen([*command, "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while not (Storage.exists(project) and finished(project) == 1):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    # Python leaves by the signal itself, which a shell shows as 130.
+    assert process.returncode == -signal.SIGINT
+    assert "run the same script again to resume" in output
+    assert statuses(project) == [TrialStatus.COMPLETED, TrialStatus.IDLE]
+    output = subprocess.run([*command, "0"], check=True, capture_output=True, text=True).stdout
+    assert "trial 0000" not in output.split("ended")[0].replace("1 trial kept", "")
+    assert statuses(project) == [TrialStatus.COMPLETED] * 4
+
+
+def statuses(project: Path) -> list[str]:
+    storage = Storage.open(project, read_only=True)
+    try:
+        return [record.status for record in storage.trials()]
+    finally:
+        storage.close()
+
+
+def finished(project: Path) -> int:
+    return statuses(project).count(TrialStatus.COMPLETED)
