@@ -1,4 +1,4 @@
-"""The command line: ``kt-suite tune | resume | show | init``.
+"""The command line: ``kt-suite tune | resume | show | report | tensorboard | init``.
 
 Exit codes: 0 done, 1 the search failed, 2 the call was wrong, 130 interrupted (and resumable). An error
 of ours is one line on standard error. TensorFlow is imported by the commands that train, and by no others.
@@ -13,7 +13,9 @@ import click
 
 from kt_suite._version import __version__
 from kt_suite.cli.init import init
+from kt_suite.cli.report import report
 from kt_suite.cli.show import show
+from kt_suite.cli.tensorboard import tensorboard
 from kt_suite.cli.tune import resume, tune
 from kt_suite.errors import InputError, KTSuiteError, MissingExtraError, StorageError
 
@@ -58,5 +60,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (tune, resume, show, init):
+for _command in (tune, resume, show, report, tensorboard, init):
     main.add_command(_command)
