@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -13,3 +17,14 @@ def trial_seed(seed: int, number: int) -> int:
 def fresh_seed() -> int:
     """Returns a seed drawn from the system's entropy: 31 bits."""
     return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+
+
+@contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Gives Python's and NumPy's global generators back as they were: trials seed them."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - to leave it as it was
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from kt_suite import leaderboard
 from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space, inputs_of
@@ -27,6 +23,7 @@ from kt_suite.pruners import by_name as pruner_by_name
 from kt_suite.retention import Retention
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
+from kt_suite.seeds import generators_kept
 from kt_suite.space import Space
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
@@ -211,7 +208,7 @@ class Tuner(TrialRunner):
             pruner=self.pruner,
             window=self._window,
         )
-        with storage.lock(), _generators_kept():
+        with storage.lock(), generators_kept():
             storage.update_facts(self._changing_facts())
             self.on_search_begin()
             search.run(self._info(fit_kwargs))
@@ -304,6 +301,7 @@ class Tuner(TrialRunner):
             "score": self.score,
             "runs_per_trial": self.executions_per_trial,
             "seed": self.oracle.seed,
+            "objectives": [[part.name, part.direction] for part in getattr(objective, "objectives", [objective])],
         }
 
     def _changing_facts(self) -> dict[str, Any]:
@@ -350,6 +348,19 @@ class Tuner(TrialRunner):
         table = leaderboard.render(self._records(), self._direction, self.oracle.objective.name, num_trials)
         RichConsole().print(table)
 
+    def plot(self, view: str, **options: Any) -> Any:
+        """Returns a Plotly figure of the search, by the code that draws the tab in TensorBoard; see
+        ``kt_suite.report``.
+
+        Args:
+            view: ``"history"``, ``"curves"``, ``"parallel"``, ``"importance"``, ``"slice"``, ``"timeline"`` and so on.
+            **options: What the view can be told.
+        """
+        from kt_suite.report import plot
+
+        self._stored()
+        return plot(self._path, view, **options)
+
     def get_pareto_trials(self) -> list[Any]:
         """Returns the trials that no other beats in every objective of ``pareto``.
 
@@ -384,14 +395,3 @@ class Tuner(TrialRunner):
 
     def on_trial_end(self, trial: Any) -> None:
         """Called when a trial has ended and is stored. Does nothing; override it at will."""
-
-
-@contextlib.contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Gives Python's and NumPy's global generators back as they were: trials seed them."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - to leave it as it was
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002

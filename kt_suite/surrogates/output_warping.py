@@ -45,8 +45,7 @@ class OutputWarping:
         reach = quartile - low
         bound = float(quartile + _MAX_SPREADS * reach) if reach > 0.0 else np.inf
         loss = np.minimum(loss, bound)
-        spread = float(np.std(loss))
-        return cls(bound, float(np.mean(loss)), spread if spread > 0.0 else 1.0)
+        return cls(bound, float(np.mean(loss)), _spread(loss))
 
     @classmethod
     def powering(cls, loss: Array) -> OutputWarping:
@@ -62,8 +61,7 @@ class OutputWarping:
         found = optimize.minimize_scalar(negative_log_likelihood, bounds=_POWER_BOUNDS, method="bounded")
         power = float(found.x)
         warped = _yeo_johnson(z, power)
-        spread = float(np.std(warped))
-        return cls(plain.bound, plain.center, plain.spread, power, float(np.mean(warped)), spread if spread > 0.0 else 1.0)
+        return cls(plain.bound, plain.center, plain.spread, power, float(np.mean(warped)), _spread(warped))
 
     def __call__(self, loss: Array) -> Array:
         """Returns the warped losses, of the same shape."""
@@ -75,6 +73,12 @@ class OutputWarping:
         z = (np.minimum(loss, self.bound) - self.center) / self.spread
         powered = (self.power - 1.0) * np.sign(z) * np.log1p(np.abs(z))
         return np.asarray(powered - np.log(self.warped_spread) - np.log(self.spread))
+
+
+def _spread(values: Array) -> float:
+    """Returns the standard deviation; 1 for values that are equal up to rounding."""
+    spread = float(np.std(values))
+    return spread if spread > 1e-12 * float(np.abs(values).max()) else 1.0
 
 
 def _yeo_johnson(z: Array, power: float) -> Array:
