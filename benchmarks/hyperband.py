@@ -49,7 +49,9 @@ def build(hp: Any) -> Any:
     """Returns a network; most values of this space train badly."""
     model = keras.Sequential([keras.Input((64,))])
     for _ in range(hp.Int("layers", 1, 3)):
-        model.add(keras.layers.Dense(hp.Int("units", 4, 128, sampling="log"), hp.Choice("activation", ["relu", "tanh"])))
+        model.add(
+            keras.layers.Dense(hp.Int("units", 4, 128, sampling="log"), hp.Choice("activation", ["relu", "tanh"]))
+        )
         model.add(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.7)))
     model.add(keras.layers.Dense(10, "softmax"))
     rate = hp.Float("learning_rate", 1e-5, 1.0, sampling="log")
@@ -97,7 +99,9 @@ def show_epochs(num_seeds: int, target: float) -> None:
         "ASHA, bayesian": lambda *args, **options: hyperband(*args, asynchronous=True, sampler="bayesian", **options),
     }
     data = digits()
-    print(f"Epochs to a validation accuracy of {target} on digits, {num_seeds} seeds, {MAX_EPOCHS} epochs at most a trial")
+    print(
+        f"Epochs to a validation accuracy of {target} on digits, {num_seeds} seeds, {MAX_EPOCHS} epochs at most a trial"
+    )
     print(f"{'':<22}{'median':>8}{'of random':>11}   each seed")
     reference = math.nan
     for name, make in arms.items():

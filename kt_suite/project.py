@@ -15,7 +15,7 @@ from kt_suite.errors import ProjectError, rule
 from kt_suite.storage import Storage, is_draft
 
 # Settings under which scores can be compared and proposals go on; a resumed search must have the same.
-_FIXED = ("objective", "direction", "oracle", "score", "runs_per_trial")
+_FIXED = ("objective", "direction", "objectives", "oracle", "score", "runs_per_trial")
 
 
 def project_path(directory: Any, project_name: Any) -> Path:

@@ -19,7 +19,7 @@ from kt_suite.loggers.base import Logger, SearchInfo
 from kt_suite.oracles import books
 from kt_suite.oracles.base import Oracle
 from kt_suite.project import create_project, find_project, project_path
-from kt_suite.pruners import by_name as pruner_by_name
+from kt_suite.pruners import pruner_for
 from kt_suite.retention import Retention
 from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
@@ -122,7 +122,7 @@ class Tuner(TrialRunner):
         self._user_facts = dict(facts or {})
         self._limits = Limits(self._direction, time_budget=time_budget, patience=patience, target=target)
         self._window = WINDOW if deterministic is True else deterministic or None
-        self.pruner = pruner_by_name(pruner) if isinstance(pruner, str) else pruner
+        self.pruner = pruner_for(oracle, pruner)
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._given_seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
         self._storage: Storage | None = find_project(

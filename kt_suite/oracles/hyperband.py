@@ -280,9 +280,10 @@ class HyperbandOracle(Oracle):
     # The base's hooks
 
     def enqueue(self, values: Mapping[str, Any]) -> None:
-        super().enqueue(values)
-        # Taken by the next rung that has room for a new configuration: it gets that rung's budget.
-        self._queue.append(self._enqueued.pop())
+        with self._lock:
+            super().enqueue(values)
+            # Taken by the next rung that has room for a new configuration: it gets that rung's budget.
+            self._queue.append(self._enqueued.pop())
 
     def keeps_state(self, trial_id: str) -> bool:
         """Whether the trial may yet be promoted, or its promotion may have to be trained again."""

@@ -52,8 +52,7 @@ class Progress:
         """Takes notice of new trials, and of what has become of those that had not ended.
 
         Args:
-            records: The trials proposed since the last call, in that order; those without a rung are passed
-                over.
+            records: The trials proposed since the last call, in that order; those without a rung are passed over.
         """
         for record in records:
             if record.bracket is not None and record.rung is not None:
@@ -98,8 +97,7 @@ class Progress:
     def entrants(self, bracket: int) -> list[str]:
         """Returns the configurations of other brackets that could start in this one, most promising first.
 
-        They have been trained to its first budget or to a lower one: the further they got the more promising,
-            and
+        They have been trained to its first budget or to a lower one: the further they got the more promising, and
         then the lower their loss.
         """
         level = self.level(bracket, 0)

@@ -31,9 +31,9 @@ class OutputWarping:
         warped_spread: Divides them next.
     """
 
-    bound: float = np.inf
-    center: float = 0.0
-    spread: float = 1.0
+    bound: float
+    center: float
+    spread: float
     power: float = 1.0
     warped_center: float = 0.0
     warped_spread: float = 1.0
@@ -41,9 +41,9 @@ class OutputWarping:
     @classmethod
     def standardizing(cls, loss: Array) -> OutputWarping:
         """Returns the map without power transform for finite losses of shape ``(n,)``."""
-        low, quartile = np.quantile(loss, [0.0, 0.25])
-        reach = quartile - low
-        bound = float(quartile + _MAX_SPREADS * reach) if reach > 0.0 else np.inf
+        low = float(loss.min())
+        above = loss[loss > low] - low
+        bound = low + _MAX_SPREADS * float(np.quantile(above, 0.25)) if len(above) else low
         loss = np.minimum(loss, bound)
         return cls(bound, float(np.mean(loss)), _spread(loss))
 

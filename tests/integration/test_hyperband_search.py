@@ -111,6 +111,7 @@ def test_a_promoted_trial_goes_on_with_the_full_state_of_its_parent(finished: An
         assert are_equal(child["weights"], parent["weights"])
         assert are_equal(child["optimizer"], parent["optimizer"])
         assert by_id[record.trial_id]["epochs"] == list(range(record.initial_epoch, record.budget))
+        assert record.initial_epoch <= record.best_epoch < record.budget
 
 
 def test_the_epochs_trained_are_those_announced(finished: Any) -> None:

@@ -69,10 +69,10 @@ def theirs() -> Any:
 @pytest.mark.parametrize(
     ("make_oracle", "every"),
     [
-        pytest.param(ours("RandomSearchOracle"), 1, id="random"),
-        pytest.param(ours("GridSearchOracle"), 4, id="grid"),
-        pytest.param(ours("BayesianOptimizationOracle", num_initial_points=4), 7, id="bayesian"),
-        pytest.param(theirs, 4, id="keras_tuner"),
+        pytest.param(ours("RandomSearchOracle"), 2, id="random"),
+        pytest.param(ours("GridSearchOracle"), 5, id="grid"),
+        pytest.param(ours("BayesianOptimizationOracle", num_initial_points=4), 11, id="bayesian"),
+        pytest.param(theirs, 5, id="keras_tuner"),
     ],
 )
 def test_a_search_killed_after_any_write_ends_as_if_never_killed(
