@@ -38,9 +38,7 @@ class OracleOptimizer(Optimizer):
         objective = keras_tuner.Objective("loss", "min")
         # KerasTuner draws a seed of its own when it is given 0.
         seed = seed if make_oracle.__module__.startswith("kt_suite") else seed + 1
-        self.oracle = make_oracle(
-            objective=objective, max_trials=num_trials, seed=seed, hyperparameters=hp, **options
-        )
+        self.oracle = make_oracle(objective=objective, max_trials=num_trials, seed=seed, hyperparameters=hp, **options)
         self.oracle.verbose = 0
         self.oracle._display.verbose = 0
         self.oracle.save = lambda *arguments: None
@@ -59,7 +57,8 @@ class OracleOptimizer(Optimizer):
 
 
 class OptunaOptimizer(Optimizer):
-    """A sampler of Optuna, asked as its users would ask it: conditional parameters are suggested where they are active."""
+    """A sampler of Optuna, asked as its users would ask it: conditional parameters are suggested where they are
+    active."""
 
     def __init__(self, make_sampler: Any, declare: Declare, seed: int) -> None:
         import optuna

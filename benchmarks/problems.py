@@ -101,7 +101,8 @@ def declare_network(hp: Any) -> None:
 
 
 def network_loss(values: Values) -> float:
-    """A loss shaped as those of networks are: a valley in the learning rate that moves with the optimiser and the width."""
+    """A loss shaped as those of networks are: a valley in the learning rate that moves with the optimiser and the
+    width."""
     rate, decay = math.log10(values["learning_rate"]), math.log10(values["weight_decay"])
     width = math.log2(values["units"])
     is_sgd = values["optimizer"] == "sgd"
@@ -130,7 +131,8 @@ def declare_mlp(hp: Any) -> None:
 
 
 def training(dataset: str, *, epochs: int) -> Callable[[Values], float]:
-    """Returns the validation loss of an MLP trained on one of scikit-learn's data sets, the same every time for the same values."""
+    """Returns the validation loss of an MLP trained on one of scikit-learn's data sets, the same every time for the
+    same values."""
 
     @functools.cache
     def split() -> tuple[np.ndarray, ...]:
@@ -161,9 +163,7 @@ def training(dataset: str, *, epochs: int) -> Callable[[Values], float]:
         is_adam = values["optimizer"] == "adam"
         optimizer = keras.optimizers.Adam(rate) if is_adam else keras.optimizers.SGD(rate, values["momentum"])
         model.compile(optimizer, "sparse_categorical_crossentropy")
-        history = model.fit(
-            x_train, y_train, validation_data=(x_val, y_val), batch_size=128, epochs=epochs, verbose=0
-        )
+        history = model.fit(x_train, y_train, validation_data=(x_val, y_val), batch_size=128, epochs=epochs, verbose=0)
         return float(np.nanmin(history.history["val_loss"]))
 
     return loss

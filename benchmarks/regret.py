@@ -1,6 +1,7 @@
 """Simple regret of Bayesian optimisation: kt_suite, KerasTuner, Optuna's TPE and GP, and random search.
 
-All optimisers run in one process, in turn, with the same seeds and their defaults. The regret of a search is the least true
+All optimisers run in one process, in turn, with the same seeds and their defaults. The regret of a search is the
+least true
 loss among its trials, above the minimum; on a noisy problem that of the trial that scored best, which is what a
 user would take. Ranks are averaged over problems and seeds. Seconds are those of one suggestion.
 

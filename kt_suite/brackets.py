@@ -46,9 +46,7 @@ class Bracket:
             is_continued: Whether a promoted configuration goes on where it was, or starts again.
         """
         before = [0, *(rung.budget for rung in self.rungs)] if is_continued else [0] * len(self.rungs)
-        return sum(
-            rung.num_trials * (rung.budget - done) for rung, done in zip(self.rungs, before, strict=False)
-        )
+        return sum(rung.num_trials * (rung.budget - done) for rung, done in zip(self.rungs, before, strict=False))
 
     @property
     def num_trials(self) -> float:
@@ -125,9 +123,7 @@ def asynchronous(max_epochs: int, factor: float = 3, min_epochs: int = 1, iterat
     brackets = hyperband(max_epochs, factor, min_epochs)
     first = brackets[0].rungs
     num_trials = first[0].num_trials * len(brackets) * iterations
-    sizes = [
-        num_trials if math.isinf(num_trials) else int(num_trials // factor**i) for i in range(len(first))
-    ]
+    sizes = [num_trials if math.isinf(num_trials) else int(num_trials // factor**i) for i in range(len(first))]
     return Bracket(tuple(Rung(size, rung.budget) for size, rung in zip(sizes, first, strict=True)))
 
 
@@ -221,9 +217,7 @@ class Standing:
         sizes = [self.bracket.rungs[-1].num_trials]
         failed_above = set(_failed(self.rungs[-1]))
         for planned, entries in zip(self.bracket.rungs[-2::-1], self.rungs[-2::-1], strict=True):
-            num_fallen = sum(
-                config in failed_above or entry.state is State.PRUNED for config, entry in entries.items()
-            )
+            num_fallen = sum(config in failed_above or entry.state is State.PRUNED for config, entry in entries.items())
             sizes.append(max(planned.num_trials, sizes[-1] + num_fallen))
             failed_above.update(_failed(entries))
         return sizes[::-1]

@@ -32,7 +32,7 @@ from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
-from kt_suite.seeds import trial_seed
+from kt_suite.seeds import generators_kept, trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
 
 _BUILD_CONFIG = "build_config.json"
@@ -269,7 +269,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if not path.exists():
             remedy = f"Only the best {self.keep_checkpoints} trials keep theirs: raise keep_checkpoints."
             raise ProjectError(rule(f"The weights of trial {trial.trial_id}", "be on disk", str(path), remedy))
-        model = self._try_build(trial.hyperparameters)
+        with generators_kept():
+            model = self._try_build(trial.hyperparameters)
         config = path.with_name(_BUILD_CONFIG)
         if not model.built and config.exists():
             model.build_from_config(json.loads(config.read_text(encoding="utf-8")))

@@ -155,7 +155,8 @@ class Tuner(TrialRunner):
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
-        self._sample_model = discover(self.oracle, self._build_and_ask)
+        with generators_kept():
+            self._sample_model = discover(self.oracle, self._build_and_ask)
 
     def _build_and_ask(self, hp: Any) -> Any:
         model = self._build_hypermodel(hp)

@@ -9,7 +9,9 @@ import kt_suite as kts
 from kt_suite.oracles import RandomSearchOracle
 
 
-def black_box(run: Callable[[Any], Any], oracle: Any = None, *, max_trials: int | None = 5, seed: int | None = 0, **options: Any) -> Any:
+def black_box(
+    run: Callable[[Any], Any], oracle: Any = None, *, max_trials: int | None = 5, seed: int | None = 0, **options: Any
+) -> Any:
     """Returns a tuner that calls ``run(trial)`` for each trial.
 
     Args:
@@ -24,7 +26,14 @@ def black_box(run: Callable[[Any], Any], oracle: Any = None, *, max_trials: int 
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
             return run(trial)
 
-    own = ("objective", "hyperparameters", "tune_new_entries", "allow_new_entries", "max_retries_per_trial", "max_consecutive_failed_trials")
+    own = (
+        "objective",
+        "hyperparameters",
+        "tune_new_entries",
+        "allow_new_entries",
+        "max_retries_per_trial",
+        "max_consecutive_failed_trials",
+    )
     settings = {name: options.pop(name) for name in own if name in options}
     made = oracle or RandomSearchOracle(max_trials=max_trials, seed=seed, **settings)
     return BlackBox(made, **{"directory": "projects", "project_name": "search", "tensorboard": None, **options})

@@ -123,9 +123,7 @@ class CNN(Supervised):
     def check_input_shape(self, shape: tuple[int, ...]) -> None:
         """Raises :class:`~kt_suite.errors.InputError` where ``shape`` is no image with its channels last."""
         if len(shape) not in (2, 3):
-            remedy = (
-                "Reshape rows of pixels, x.reshape(-1, height, width, channels), or use MLP for other rows."
-            )
+            remedy = "Reshape rows of pixels, x.reshape(-1, height, width, channels), or use MLP for other rows."
             raise InputError(
                 rule(
                     "An input of CNN",
@@ -135,13 +133,9 @@ class CNN(Supervised):
                 )
             )
         if shape[0] in (1, 3) and len(shape) == 3 and min(shape[1:]) > 4:
-            raise InputError(
-                rule("An input of CNN", "have its channels last", shape, "Use numpy.moveaxis(x, 1, -1).")
-            )
+            raise InputError(rule("An input of CNN", "have its channels last", shape, "Use numpy.moveaxis(x, 1, -1)."))
         if min(shape[:2]) < 2 * _SMALLEST_MAP:
-            raise InputError(
-                rule("An input of CNN", f"be at least {2 * _SMALLEST_MAP} pixels high and wide", shape)
-            )
+            raise InputError(rule("An input of CNN", f"be at least {2 * _SMALLEST_MAP} pixels high and wide", shape))
 
     def depth_range(self) -> Range:
         """Returns the range of the number of blocks that suits the size of the images."""
@@ -195,9 +189,7 @@ class CNN(Supervised):
     def convolution(self, hp: Any, x: Any, filters: int, *, strides: int = 1) -> Any:
         """Returns a convolution of ``x``, batch-normalised or not, and activated."""
         kernel_size, batch_norm = self.tune(hp, "kernel_size"), self.tune(hp, "batch_norm")
-        x = keras.layers.Conv2D(
-            filters, kernel_size, strides=strides, padding="same", use_bias=not batch_norm
-        )(x)
+        x = keras.layers.Conv2D(filters, kernel_size, strides=strides, padding="same", use_bias=not batch_norm)(x)
         if batch_norm:
             x = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
         return keras.layers.Activation(self.tune(hp, "activation"))(x)

@@ -50,9 +50,7 @@ def read_data(x: Any, y: Any, prefix: str = "") -> DataFacts:
     """
     if is_dataset(x):
         if y is not None:
-            raise InputError(
-                rule(f"{prefix}y", "be left out where x is a data set that yields both", type(y).__name__)
-            )
+            raise InputError(rule(f"{prefix}y", "be left out where x is a data set that yields both", type(y).__name__))
         return _read_dataset(x, f"{prefix}x", f"{prefix}y")
     inputs = _to_array(x, f"{prefix}x")
     if y is None:
@@ -83,9 +81,7 @@ def read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
     labels = facts.labels
     if labels.dtype.kind == "f" and training.labels.dtype.kind != "f":
         if np.any(labels != np.floor(labels)):
-            raise InputError(
-                rule("validation y", "hold whole numbers as the training targets do", labels.dtype)
-            )
+            raise InputError(rule("validation y", "hold whole numbers as the training targets do", labels.dtype))
         labels = labels.astype(training.labels.dtype)  # floats would turn classes into quantities
     return labels
 
@@ -121,9 +117,7 @@ def _read_dataset(dataset: Any, x_name: str, y_name: str) -> DataFacts:
         raise InputError(rule(x_name, "yield (inputs, targets) or (inputs, targets, weights)", element))
     for name, part in ((x_name, element[0]), (y_name, element[1])):
         if isinstance(part, (dict, tuple, list)):
-            raise InputError(
-                rule(name, "be one array in each batch", type(part).__name__, "Concatenate the parts.")
-            )
+            raise InputError(rule(name, "be one array in each batch", type(part).__name__, "Concatenate the parts."))
         if part.shape.rank == 0 if hasattr(part.shape, "rank") else not part.shape:
             raise InputError(rule(name, "come in batches", "single rows", "Add .batch(32) to the data set."))
     shape: tuple[int, ...] | None = None
@@ -175,17 +169,11 @@ def _to_array(data: Any, name: str) -> np.ndarray:
 
 def _frame_to_array(data: Any, name: str) -> np.ndarray:
     if hasattr(data, "columns"):
-        text = [
-            str(column)
-            for column, kind in zip(data.columns, data.dtypes, strict=True)
-            if kind.kind not in "biuf"
-        ]
+        text = [str(column) for column, kind in zip(data.columns, data.dtypes, strict=True) if kind.kind not in "biuf"]
     else:
         text = [str(data.name)] if data.dtype.kind not in "biuf" else []
     if text:
-        raise InputError(
-            rule(name, "hold numbers", f"other values in columns {_listed(text)}", _remedy_for_text(name))
-        )
+        raise InputError(rule(name, "hold numbers", f"other values in columns {_listed(text)}", _remedy_for_text(name)))
     array = np.asarray(data)
     if array.dtype.kind == "O":  # nullable integers, or columns of several kinds
         array = data.to_numpy(dtype="float64", na_value=np.nan)
@@ -201,9 +189,7 @@ def _remedy_for_text(name: str) -> str:
 def _check_shapes(x: np.ndarray, y: np.ndarray, prefix: str, x_name: str = "x", y_name: str = "y") -> None:
     x_name, y_name = prefix + x_name, prefix + y_name
     if x.ndim < 2:
-        raise InputError(
-            rule(x_name, "have a row for each example", x.shape, "Use x.reshape(-1, 1) for one feature.")
-        )
+        raise InputError(rule(x_name, "have a row for each example", x.shape, "Use x.reshape(-1, 1) for one feature."))
     if y.ndim not in (1, 2):
         raise InputError(rule(y_name, "have shape (n,) or (n, k)", y.shape))
     if len(x) == 0 or 0 in x.shape[1:]:

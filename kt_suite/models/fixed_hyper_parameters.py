@@ -123,9 +123,7 @@ class FixedHyperParameters:
 
     def _checked(self, kind: str, name: str) -> Any:
         value, types = self._fixed[name], _KINDS.get(kind)
-        is_legal = types is None or (
-            isinstance(value, types) and (kind == "Boolean") == isinstance(value, bool)
-        )
+        is_legal = types is None or (isinstance(value, types) and (kind == "Boolean") == isinstance(value, bool))
         if not is_legal:
             wants = {"Int": "a whole number", "Float": "a number", "Boolean": "True or False"}[kind]
             raise InputError(rule(f"fixed[{name!r}]", f"be {wants}", value))
@@ -134,9 +132,7 @@ class FixedHyperParameters:
     def _offered(self, name: str) -> list[Any] | None:
         full = self._full(name)
         found = [
-            hp
-            for hp in self._hp.space
-            if hp.name == full and isinstance(hp, keras_tuner.engine.hyperparameters.Choice)
+            hp for hp in self._hp.space if hp.name == full and isinstance(hp, keras_tuner.engine.hyperparameters.Choice)
         ]
         return [value for hp in found for value in hp.values] if found else None
 

@@ -40,9 +40,7 @@ class Target:
             return keras.losses.MeanSquaredError()
         if self.task == "multiclass":
             return (
-                keras.losses.CategoricalCrossentropy()
-                if self.one_hot
-                else keras.losses.SparseCategoricalCrossentropy()
+                keras.losses.CategoricalCrossentropy() if self.one_hot else keras.losses.SparseCategoricalCrossentropy()
             )
         return keras.losses.BinaryCrossentropy()
 
@@ -51,9 +49,7 @@ class Target:
         if self.task == "regression":
             return [keras.metrics.RootMeanSquaredError(), keras.metrics.MeanAbsoluteError()]
         if self.task == "multiclass":
-            kind = (
-                keras.metrics.CategoricalAccuracy if self.one_hot else keras.metrics.SparseCategoricalAccuracy
-            )
+            kind = keras.metrics.CategoricalAccuracy if self.one_hot else keras.metrics.SparseCategoricalAccuracy
             return [kind(name="accuracy")]
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
 
@@ -68,9 +64,7 @@ class Target:
         """
         if self.task != "regression":
             activation = "softmax" if self.task == "multiclass" else "sigmoid"
-            return keras.layers.Dense(
-                self.num_outputs, activation=activation, dtype="float32", name="output"
-            )(x)
+            return keras.layers.Dense(self.num_outputs, activation=activation, dtype="float32", name="output")(x)
         z = keras.layers.Dense(self.num_outputs, dtype="float32", name="output")(x)
         scaled = keras.layers.Normalization(invert=True, dtype="float32", name=TARGET_SCALE)(z)
         slope = keras.layers.Normalization(dtype="float32", name=TARGET_SLOPE)(z)
@@ -138,11 +132,7 @@ def infer_target(labels: np.ndarray, *, task: str | None = None, num_outputs: in
             shape = "(n,)" if is_flat else "(n, k), one column for each label"
             raise InputError(rule("y", f"have shape {shape} for task={task!r}", labels.shape))
         if not _is_zero_one(labels):
-            remedy = (
-                "Compare it with the positive class, such as y = (y == y.max()).astype(int)."
-                if is_flat
-                else ""
-            )
+            remedy = "Compare it with the positive class, such as y = (y == y.max()).astype(int)." if is_flat else ""
             raise InputError(rule("y", f"hold only 0 and 1 for task={task!r}", _sample(labels), remedy))
         target = Target(task, 1 if is_flat else labels.shape[1])
     if num_outputs not in (None, target.num_outputs):
@@ -171,9 +161,7 @@ def _multiclass(labels: np.ndarray, num_outputs: int | None) -> Target:
         sums = labels.sum(axis=1, dtype=np.float64)
         if labels.min() < 0 or np.abs(sums - 1).max() > 1e-3:
             must = "hold in each row one 1, or probabilities that sum to 1, for task='multiclass'"
-            raise InputError(
-                rule("y", must, f"sums {_sample(sums)}", "Use task='multilabel' for independent labels.")
-            )
+            raise InputError(rule("y", must, f"sums {_sample(sums)}", "Use task='multilabel' for independent labels."))
         return Target("multiclass", labels.shape[1], one_hot=True)
     classes = np.unique(labels)
     fix = "Renumber them: classes, y = np.unique(y, return_inverse=True)"
@@ -183,9 +171,7 @@ def _multiclass(labels: np.ndarray, num_outputs: int | None) -> Target:
     num_classes = int(classes[-1]) + 1
     if num_outputs is not None:
         if num_classes > num_outputs:
-            raise InputError(
-                rule("y", f"hold classes below num_outputs, {num_outputs}", num_classes - 1, fix)
-            )
+            raise InputError(rule("y", f"hold classes below num_outputs, {num_outputs}", num_classes - 1, fix))
         return Target("multiclass", num_outputs)
     if len(classes) < 2:
         raise InputError(
@@ -206,6 +192,4 @@ def _is_zero_one(labels: np.ndarray) -> bool:
 def _sample(labels: np.ndarray) -> str:
     """Names up to five of the values, for errors."""
     values = np.unique(labels)
-    return ", ".join(f"{value:g}" for value in values[:5].astype(float)) + (
-        ", ..." if len(values) > 5 else ""
-    )
+    return ", ".join(f"{value:g}" for value in values[:5].astype(float)) + (", ..." if len(values) > 5 else "")

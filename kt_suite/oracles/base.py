@@ -197,8 +197,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
         trial_id = f"{number:04d}"
         if self.max_trials is not None and number >= self.max_trials:
             proposal: dict[str, Any] = {"status": TrialStatus.STOPPED}
-        elif self._enqueued:
-            values = self.space().check(self._enqueued.pop(0))
+        elif (values := self._next_enqueued()) is not None:
             proposal = {"status": TrialStatus.RUNNING, "values": values}
         else:
             proposal = self.populate_space(trial_id)
@@ -214,6 +213,13 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             self.start_order.append(trial_id)
             self._note_tried(trial)
         return trial
+
+    def _next_enqueued(self) -> dict[str, Any] | None:
+        while self._enqueued:
+            values = self.space().check(self._enqueued.pop(0))
+            if not self.has_tried(values):  # a script that resumes enqueues what it has enqueued before
+                return values
+        return None
 
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
         """Takes the metrics of a trial at a step; returns the trial."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from kt_suite.errors import SearchFailedError
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
 from kt_suite.oracles.base import Oracle, best_trials
@@ -110,7 +111,15 @@ def keeps_state(oracle: Any, trial: Trial) -> bool:
 
 
 def why_stopped(oracle: Any) -> str:
-    """Returns why an oracle proposes no more."""
+    """Returns why an oracle proposes no more.
+
+    Raises:
+        SearchFailedError: It knows of nothing to tune, because every trial failed before it asked for anything.
+    """
+    if oracle.end_order and not oracle.hyperparameters.space:
+        first = oracle.trials[oracle.end_order[0]]
+        if first.status == TrialStatus.FAILED:
+            raise SearchFailedError(f"Trial {first.trial_id} failed before it asked for anything:\n{first.message}")
     if oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials:
         return "all trials done"
     return oracle.why_stopped() if isinstance(oracle, Oracle) else "the oracle has stopped"

@@ -23,7 +23,8 @@ from kt_suite.trial import TrialRecord
 class WarmStart:
     """The finished trials of earlier searches, as evidence on a space that may be another.
 
-    Only hyperparameters of the same name count. A trial is left out if one of its values lies outside the space, or if it
+    Only hyperparameters of the same name count. A trial is left out if one of its values lies outside the space, or
+    if it
     shares no name with it. Scores are made comparable by the surrogate: each search's are scaled by themselves.
 
     Args:

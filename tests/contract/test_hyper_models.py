@@ -35,6 +35,7 @@ class TestReadyHyperModels(HyperModelContract):
         return x[:32], y[:32]
 
 
+@pytest.mark.slow
 class TestBuildFunctions(HyperModelContract):
     """A model without an input shape is built when it meets its data."""
 

@@ -251,7 +251,9 @@ def test_a_torn_search_is_named_and_not_overwritten() -> None:
     assert path.read_bytes() == torn
 
 
-@pytest.mark.parametrize("options", [{"objective": "loss"}, {"seed": 1}, {"executions_per_trial": 2}, {"score": "last"}])
+@pytest.mark.parametrize(
+    "options", [{"objective": "loss"}, {"seed": 1}, {"executions_per_trial": 2}, {"score": "last"}]
+)
 def test_a_search_with_other_settings_is_named(options: dict[str, Any]) -> None:
     search()
     with pytest.raises(ProjectError, match=next(iter(options)).replace("executions", "runs")) as caught:
@@ -262,7 +264,10 @@ def test_a_search_with_other_settings_is_named(options: dict[str, Any]) -> None:
 
 def test_nan_in_targets_fails_trials_with_that_reason() -> None:
     with pytest.raises(kts.errors.SearchFailedError, match="val_loss' is nan"):
-        search(fit={"y": np.full_like(Y, np.nan), "validation_data": (X, np.full_like(Y, np.nan)), "epochs": 1}, max_trials=5)
+        search(
+            fit={"y": np.full_like(Y, np.nan), "validation_data": (X, np.full_like(Y, np.nan)), "epochs": 1},
+            max_trials=5,
+        )
 
 
 def test_a_pruner_that_gets_no_epochs_to_judge_is_told() -> None:

@@ -20,7 +20,8 @@ FIT: dict[str, Any] = {"validation_data": (X, Y), "epochs": 2, "verbose": 0}
 pytestmark = pytest.mark.filterwarnings("ignore:The use case of calling:DeprecationWarning")
 
 
-@pytest.fixture(params=["keras_tuner", "kt_suite"])
+# That the scripts are right in the first place is KerasTuner's to show, and takes it a while.
+@pytest.fixture(params=[pytest.param("keras_tuner", marks=pytest.mark.slow), "kt_suite"])
 def kt(request: pytest.FixtureRequest) -> ModuleType:
     return importlib.import_module(request.param)
 

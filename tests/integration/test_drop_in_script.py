@@ -158,7 +158,9 @@ def test_any_oracle_runs_in_any_tuner(tmp_path: Path, name: str) -> None:
                 hp = trial.hyperparameters
                 return (hp.Int("a", 0, 9) - 4) ** 2 + hp.Float("b", 0.0, 1.0, step=0.25)
 
-        oracle = getattr(module.oracles, name)(objective=keras_tuner.Objective("loss", "min"), seed=1, hyperparameters=space, **ORACLES[name])
+        oracle = getattr(module.oracles, name)(
+            objective=keras_tuner.Objective("loss", "min"), seed=1, hyperparameters=space, **ORACLES[name]
+        )
         arguments = {"tensorboard": None} if tuner_class is kt_suite.Tuner else {}
         tuner = Own(oracle, directory=tmp_path / module.__name__, project_name=name, **arguments)
         tuner.search(verbose=0)

@@ -1,7 +1,9 @@
 """Whatever instant a search dies at, it goes on as if nothing had happened.
 
-A process that is killed leaves its files as they were after the last write. Here a search leaves a copy of its project after
-each write, and every copy is taken up: that is every instant there is, but for those inside a write, which the contract of
+A process that is killed leaves its files as they were after the last write. Here a search leaves a copy of its
+project after
+each write, and every copy is taken up: that is every instant there is, but for those inside a write, which the
+    contract of
 storages covers. Real signals on real training are in test_killed_search.py.
 """
 
@@ -63,16 +65,18 @@ def ours(name: str, **options: Any) -> Callable[[], Any]:
 
 
 def theirs() -> Any:
-    return keras_tuner.oracles.RandomSearchOracle(objective=LOSS, max_trials=NUM_TRIALS, seed=3, max_retries_per_trial=1)
+    return keras_tuner.oracles.RandomSearchOracle(
+        objective=LOSS, max_trials=NUM_TRIALS, seed=3, max_retries_per_trial=1
+    )
 
 
 @pytest.mark.parametrize(
     ("make_oracle", "every"),
     [
-        pytest.param(ours("RandomSearchOracle"), 2, id="random"),
-        pytest.param(ours("GridSearchOracle"), 5, id="grid"),
-        pytest.param(ours("BayesianOptimizationOracle", num_initial_points=4), 11, id="bayesian"),
-        pytest.param(theirs, 5, id="keras_tuner"),
+        pytest.param(ours("RandomSearchOracle"), 4, id="random"),
+        pytest.param(ours("GridSearchOracle"), 11, id="grid"),
+        pytest.param(ours("BayesianOptimizationOracle", num_initial_points=4), 17, id="bayesian"),
+        pytest.param(theirs, 11, id="keras_tuner"),
     ],
 )
 def test_a_search_killed_after_any_write_ends_as_if_never_killed(

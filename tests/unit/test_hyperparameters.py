@@ -90,14 +90,18 @@ def test_numpy_values_become_plain(hp: HyperParameters) -> None:
         ([True, False], {"ordered": True}, "ordered"),
     ],
 )
-def test_a_choice_of_what_it_cannot_hold_is_an_error(hp: HyperParameters, values: Any, options: Any, named: str) -> None:
+def test_a_choice_of_what_it_cannot_hold_is_an_error(
+    hp: HyperParameters, values: Any, options: Any, named: str
+) -> None:
     with pytest.raises(InputError, match=named) as caught:
         hp.Choice("thing", values, **options)
     assert "'thing'" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(("values", "is_ordered"), [([1, 2], True), ([1, 2.5], True), (["a"], False), ([True, False], False)])
+@pytest.mark.parametrize(
+    ("values", "is_ordered"), [([1, 2], True), ([1, 2.5], True), (["a"], False), ([True, False], False)]
+)
 def test_numbers_are_ordered_and_nothing_else(hp: HyperParameters, values: Any, is_ordered: bool) -> None:
     hp.Choice("c", values)
     assert hp.space[0].ordered is is_ordered
@@ -360,7 +364,13 @@ def test_keras_tuners_containers_become_ours_with_all_they_hold() -> None:
 @pytest.mark.parametrize("kind", ["Int", "Float", "Boolean", "Fixed", "Choice"])
 def test_a_description_brings_back_the_hyperparameter(hp: HyperParameters, kind: str) -> None:
     hp.Boolean("flag")
-    arguments: dict[str, Any] = {"Int": (1, 5), "Float": (0, 1), "Boolean": (), "Fixed": ("x",), "Choice": ([(1, 2), None],)}
+    arguments: dict[str, Any] = {
+        "Int": (1, 5),
+        "Float": (0, 1),
+        "Boolean": (),
+        "Fixed": ("x",),
+        "Choice": ([(1, 2), None],),
+    }
     with hp.conditional_scope("flag", [False]):
         getattr(hp, kind)("h", *arguments[kind])
     config = json.loads(json.dumps(describe(hp.space[-1])))
@@ -379,7 +389,8 @@ def test_conditions_are_equal_to_keras_tuners() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "is_same"), [(1, 1, True), (1, 1.0, True), (1, True, False), (None, None, True), ("1", 1, False), ((1,), (1,), True)]
+    ("a", "b", "is_same"),
+    [(1, 1, True), (1, 1.0, True), (1, True, False), (None, None, True), ("1", 1, False), ((1,), (1,), True)],
 )
 def test_sameness_tells_booleans_from_numbers(a: Any, b: Any, is_same: bool) -> None:
     assert same(a, b) is is_same

@@ -40,8 +40,14 @@ def history(**curves: list[float]) -> Any:
 
 @pytest.mark.parametrize(
     ("direction", "name"),
-    [("min", name) for name in ("loss", "val_loss", "mean_absolute_error", "val_mse", "false_positives", "kl_divergence")]
-    + [("max", name) for name in ("acc", "val_accuracy", "AUC", "val_auc", "precision", "recall", "val_binary_accuracy")],
+    [
+        ("min", name)
+        for name in ("loss", "val_loss", "mean_absolute_error", "val_mse", "false_positives", "kl_divergence")
+    ]
+    + [
+        ("max", name)
+        for name in ("acc", "val_accuracy", "AUC", "val_auc", "precision", "recall", "val_binary_accuracy")
+    ],
 )
 def test_directions_are_inferred_as_in_keras_tuner(name: str, direction: str) -> None:
     assert create_objective(name).direction == direction == keras_tuner.Oracle(name).objective.direction

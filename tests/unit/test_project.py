@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {
     "name": "search",
     "objective": "val_loss",
     "direction": "min",
+    "objectives": [["val_loss", "min"]],
     "oracle": "RandomSearchOracle",
     "score": "best",
     "runs_per_trial": 1,
@@ -68,7 +69,13 @@ def test_a_project_is_found_again_with_its_facts(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("objective", "loss"), ("direction", "max"), ("oracle", "GridSearchOracle"), ("score", "last"), ("runs_per_trial", 2)],
+    [
+        ("objective", "loss"),
+        ("direction", "max"),
+        ("oracle", "GridSearchOracle"),
+        ("score", "last"),
+        ("runs_per_trial", 2),
+    ],
 )
 def test_a_search_with_other_settings_is_refused_in_one_line(path: Path, name: str, value: Any) -> None:
     make(path)

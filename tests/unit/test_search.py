@@ -19,7 +19,9 @@ from tests.black_box import black_box, parabola, table
 
 
 def events_of(tuner: Any) -> list[tuple[str, str, int]]:
-    return [(event["kind"], event["trial_id"], event["attempt"]) for event in tuner._storage.events() if event["trial_id"]]
+    return [
+        (event["kind"], event["trial_id"], event["attempt"]) for event in tuner._storage.events() if event["trial_id"]
+    ]
 
 
 def kinds_of(tuner: Any, *kinds: str) -> list[tuple[str, str, int]]:
@@ -33,7 +35,9 @@ def test_a_search_runs_to_its_end_and_stores_every_step() -> None:
     tuner = black_box(parabola, max_trials=3)
     tuner.search(verbose=0)
     assert [row[1] for row in table(tuner)] == ["COMPLETED"] * 3
-    assert kinds_of(tuner, "begin", "end") == [(kind, f"{number:04d}", 1) for number in range(3) for kind in ("begin", "end")]
+    assert kinds_of(tuner, "begin", "end") == [
+        (kind, f"{number:04d}", 1) for number in range(3) for kind in ("begin", "end")
+    ]
     assert tuner._storage.fact("reason") == "all trials done"
     assert tuner._storage.fact("ended") is not None
 
@@ -211,7 +215,12 @@ def test_a_fatal_error_ends_the_search_and_its_trial_waits() -> None:
     assert [row[1] for row in table(tuner)] == ["COMPLETED", "IDLE"]
     tuner.search(verbose=0)
     assert [row[1] for row in table(tuner)] == ["COMPLETED"] * 3
-    assert kinds_of(tuner, "begin") == [("begin", "0000", 1), ("begin", "0001", 1), ("begin", "0001", 2), ("begin", "0002", 1)]
+    assert kinds_of(tuner, "begin") == [
+        ("begin", "0000", 1),
+        ("begin", "0001", 1),
+        ("begin", "0001", 2),
+        ("begin", "0002", 1),
+    ]
 
 
 # Interruption
@@ -308,7 +317,9 @@ def test_values_enqueued_by_a_script_are_tried_once_however_often_it_runs() -> N
 class Scripted(Executor):
     """Runs trials as lists of things to do: reports by epoch, then an end."""
 
-    def __init__(self, script: Callable[[TrialSpec, Callable[[Report], Decision]], Iterator[Event]], num_slots: int = 1) -> None:
+    def __init__(
+        self, script: Callable[[TrialSpec, Callable[[Report], Decision]], Iterator[Event]], num_slots: int = 1
+    ) -> None:
         self._script = script
         self._num_slots = num_slots
         self._specs: deque[TrialSpec] = deque()

@@ -27,12 +27,16 @@ def space_of(build: Any) -> Space:
 # Random spaces: each hyperparameter is a tuple of a kind, its arguments and, if conditional, a parent and values of it.
 
 CHOICES = st.lists(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=3), st.tuples(st.integers(0, 2), st.booleans())),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=3), st.tuples(st.integers(0, 2), st.booleans())
+    ),
     min_size=1,
     max_size=4,
 )
 INTS = st.tuples(st.integers(-20, 20), st.integers(0, 30), st.sampled_from([None, 1, 2, 3, 7]))
-LOG_INTS = st.tuples(st.integers(1, 20), st.integers(0, 200), st.sampled_from(["log", "reverse_log"]), st.sampled_from([None, 2, 3]))
+LOG_INTS = st.tuples(
+    st.integers(1, 20), st.integers(0, 200), st.sampled_from(["log", "reverse_log"]), st.sampled_from([None, 2, 3])
+)
 FLOATS = st.tuples(st.floats(-2, 2), st.floats(0, 3), st.sampled_from([None, 0.1, 0.25, 0.3]))
 LOG_FLOATS = st.tuples(st.floats(1e-6, 1e-2), st.floats(1, 1e4), st.sampled_from(["log", "reverse_log"]))
 KINDS = st.one_of(
@@ -88,7 +92,9 @@ def is_legal(hp: HyperParameters, values: dict[str, Any]) -> bool:
     """Whether values are a point of the space, by the book."""
     expected = set()
     for one in hp.space:
-        opens = [any(values.get(c.name, ...) is v or values.get(c.name, ...) == v for v in c.values) for c in one.conditions]
+        opens = [
+            any(values.get(c.name, ...) is v or values.get(c.name, ...) == v for v in c.values) for c in one.conditions
+        ]
         if not all(c.name in expected and is_open for c, is_open in zip(one.conditions, opens, strict=True)):
             continue
         expected.add(one.name)
@@ -220,8 +226,13 @@ def test_axes_know_their_kind() -> None:
 
     kinds = {axis.name: axis.kind for axis in space_of(build).dimensions}
     assert kinds == {
-        **{"names": "category", "numbers": "integer", "unordered": "category", "flag": "category"},
-        **{"count": "integer", "rate": "float", "share": "integer"},
+        "names": "category",
+        "numbers": "integer",
+        "unordered": "category",
+        "flag": "category",
+        "count": "integer",
+        "rate": "float",
+        "share": "integer",
     }
 
 
@@ -288,12 +299,24 @@ def test_keys_tell_values_apart_by_type_and_not_by_order() -> None:
 def test_checking_fills_in_defaults_and_drops_what_is_inactive() -> None:
     space = space_of(nested)
     assert space.check({"kind": "tree", "depth": 3}) == {"kind": "tree", "last": False}
-    assert space.check({"depth": 2, "skip": True}) == {"kind": "net", "depth": 2, "skip": True, "every": 1, "last": False}
+    assert space.check({"depth": 2, "skip": True}) == {
+        "kind": "net",
+        "depth": 2,
+        "skip": True,
+        "every": 1,
+        "last": False,
+    }
 
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [({"kid": "net"}, "kid"), ({"kind": "mlp"}, "mlp"), ({"last": 1}, "last"), ({"depth": 2.5}, "2.5"), ({"depth": True}, "depth")],
+    [
+        ({"kid": "net"}, "kid"),
+        ({"kind": "mlp"}, "mlp"),
+        ({"last": 1}, "last"),
+        ({"depth": 2.5}, "2.5"),
+        ({"depth": True}, "depth"),
+    ],
 )
 def test_checking_names_what_is_wrong(values: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named) as caught:

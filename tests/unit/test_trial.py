@@ -36,7 +36,11 @@ def scored(number: int, score: float | None, status: str = TrialStatus.COMPLETED
 @pytest.mark.parametrize(("direction", "best"), [("min", 1), ("max", 2)])
 def test_the_incumbent_is_the_best_completed_trial(direction: str, best: int) -> None:
     trials = [scored(0, 0.5), scored(1, 0.2), scored(2, 0.9), scored(3, None)]
-    trials += [scored(4, -9.0, TrialStatus.PRUNED), scored(5, 9.0, TrialStatus.PRUNED), scored(6, None, TrialStatus.FAILED)]
+    trials += [
+        scored(4, -9.0, TrialStatus.PRUNED),
+        scored(5, 9.0, TrialStatus.PRUNED),
+        scored(6, None, TrialStatus.FAILED),
+    ]
     found = incumbent(trials, direction)
     assert found is not None
     assert found.number == best

@@ -24,7 +24,9 @@ def build(hp: Any) -> Any:
     units = hp.Int("units", 1, 64)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units), keras.layers.Dense(1)])
     rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
-    model.compile(keras.optimizers.SGD(rate), "mse", metrics=["mae"], run_eagerly=True)  # a few batches: tracing costs more
+    model.compile(
+        keras.optimizers.SGD(rate), "mse", metrics=["mae"], run_eagerly=True
+    )  # a few batches: tracing costs more
     return model
 
 
@@ -107,7 +109,11 @@ def test_results_are_shown_as_a_table(five: Any, capsys: pytest.CaptureFixture[s
 
 def test_a_search_is_taken_up_by_a_new_tuner(five: Any) -> None:
     again = random_search(
-        max_trials=5, executions_per_trial=2, keep_checkpoints=2, directory=five.directory, project_name=five.project_name
+        max_trials=5,
+        executions_per_trial=2,
+        keep_checkpoints=2,
+        directory=five.directory,
+        project_name=five.project_name,
     )
     assert table(again) == table(five)
     assert again.remaining_trials == 0
@@ -204,7 +210,9 @@ def test_validation_that_never_happens_is_an_error_all_the_same() -> None:
 
 def test_a_metric_for_each_class_is_no_trouble() -> None:
     def classes(hp: Any) -> Any:
-        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(hp.Int("units", 3, 3 + 1)), keras.layers.Dense(3, "softmax")])
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(hp.Int("units", 3, 3 + 1)), keras.layers.Dense(3, "softmax")]
+        )
         model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()], run_eagerly=True)
         return model
 
@@ -351,7 +359,12 @@ def test_hooks_of_epochs_and_batches_are_called() -> None:
             calls.append(("batch end", batch))
 
     searched(kind=Hooked, fit={"epochs": 1})
-    assert calls == [("epoch begin", 0), ("batch begin", 0), ("batch end", 0), ("epoch end", "0000", "Sequential", 0, True)]
+    assert calls == [
+        ("epoch begin", 0),
+        ("batch begin", 0),
+        ("batch end", 0),
+        ("epoch end", "0000", "Sequential", 0, True),
+    ]
 
 
 def test_a_failed_trial_is_never_best_with_an_oracle_of_keras_tuner() -> None:

@@ -38,7 +38,9 @@ class Model:
         return [np.array([float(self.epoch)])]
 
 
-def monitored(losses: list[float], decide: Any = None, first_epoch: int = 0, **options: Any) -> tuple[RunMonitor, list[Report]]:
+def monitored(
+    losses: list[float], decide: Any = None, first_epoch: int = 0, **options: Any
+) -> tuple[RunMonitor, list[Report]]:
     """Returns a monitor that has seen a curve, and what it reported."""
     reports: list[Report] = []
 

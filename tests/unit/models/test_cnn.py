@@ -86,9 +86,7 @@ def test_images_without_channels_and_with_are_normalised_by_channel(rng, values)
         model.run_eagerly = True
         hypermodel.fit(hp, model, x, y, epochs=1, verbose=0)
         channels = x.reshape(-1, 3 if len(shape) == 3 else 1)
-        np.testing.assert_allclose(
-            model.get_layer("input_scale").get_weights()[0], channels.mean(axis=0), rtol=1e-5
-        )
+        np.testing.assert_allclose(model.get_layer("input_scale").get_weights()[0], channels.mean(axis=0), rtol=1e-5)
 
 
 def test_augmentation_changes_training_only_and_mirrors_only_when_asked(values, images):
@@ -129,9 +127,7 @@ def test_large_image_fits(values):
 def test_a_block_can_be_replaced_alone(values):
     class Separable(CNN):
         def convolution(self, hp, x, filters, *, strides=1):
-            return keras.layers.SeparableConv2D(
-                filters, 3, strides=strides, padding="same", activation="relu"
-            )(x)
+            return keras.layers.SeparableConv2D(filters, 3, strides=strides, padding="same", activation="relu")(x)
 
     model = Separable((8, 8), 2, task="multiclass", **TINY)
     hp = values()

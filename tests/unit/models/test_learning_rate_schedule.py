@@ -53,9 +53,7 @@ def test_later_epochs_enter_the_schedule_where_they_belong(rates):
 
 
 def test_data_of_unknown_length_has_one_rate_an_epoch(rates):
-    data = (
-        tf.data.Dataset.from_tensor_slices((np.zeros((4, 1)), np.zeros(4))).batch(2).filter(lambda x, y: True)
-    )
+    data = tf.data.Dataset.from_tensor_slices((np.zeros((4, 1)), np.zeros(4))).batch(2).filter(lambda x, y: True)
     schedule = LearningRateSchedule(1.0)
     with pytest.warns(UserWarning, match="ran out of data"):
         seen, _ = rates(schedule, data, epochs=2)

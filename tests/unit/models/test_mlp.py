@@ -10,9 +10,7 @@ from kt_suite.models import MLP
 
 
 def test_values_shape_the_network(values):
-    hp = values(
-        num_layers=2, units_0=64, units_1=32, activation="tanh", batch_norm=True, dropout=0.25, l2=1e-3
-    )
+    hp = values(num_layers=2, units_0=64, units_1=32, activation="tanh", batch_norm=True, dropout=0.25, l2=1e-3)
     layers = MLP((3,), 5, task="multiclass").build(hp).layers
     assert [layer.__class__.__name__ for layer in layers] == [
         "InputLayer", "Normalization",
@@ -28,11 +26,7 @@ def test_values_shape_the_network(values):
 
 
 def test_what_is_switched_off_is_not_in_the_network(values):
-    layers = (
-        MLP((3,), 1, task="regression", num_layers=1, batch_norm=False, dropout=0.0, l2=0.0)
-        .build(values())
-        .layers
-    )
+    layers = MLP((3,), 1, task="regression", num_layers=1, batch_norm=False, dropout=0.0, l2=0.0).build(values()).layers
     kinds = {layer.__class__.__name__ for layer in layers}
     assert not kinds & {"BatchNormalization", "Dropout"}
     assert layers[2].kernel_regularizer is None

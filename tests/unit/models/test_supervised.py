@@ -111,11 +111,7 @@ def test_every_task_trains_and_reports_its_objective(kind, rows, trained):
     hypermodel.bind(x, y, (x, y))
     model, history = trained(hypermodel, x, y, validation_data=(x, y))
     assert hypermodel.objective in history
-    metrics = (
-        {"accuracy"}
-        if "accuracy" in hypermodel.objective
-        else {"root_mean_squared_error", "mean_absolute_error"}
-    )
+    metrics = {"accuracy"} if "accuracy" in hypermodel.objective else {"root_mean_squared_error", "mean_absolute_error"}
     assert metrics | {"loss"} == {name for name in history if not name.startswith("val_")}
     direction = keras_tuner.engine.metrics_tracking.infer_metric_direction(hypermodel.objective)
     assert direction == ("max" if metrics == {"accuracy"} else "min")
@@ -136,9 +132,7 @@ def test_accuracy_of_labels_is_counted_label_by_label():
 def test_regression_learns_alike_whatever_the_unit(rng, trained, optimizer, scale):
     x = rng.normal(size=(64, 2))
     y = scale * (10 + x[:, 0] - x[:, 1])
-    hypermodel = MLP(
-        (2,), 1, task="regression", num_layers=1, optimizer=optimizer, l2=0.0, dropout=0.0, batch_size=8
-    )
+    hypermodel = MLP((2,), 1, task="regression", num_layers=1, optimizer=optimizer, l2=0.0, dropout=0.0, batch_size=8)
     keras.utils.set_random_seed(0)
     model, history = trained(hypermodel, x, y, epochs=10, eager=False)
     assert history["root_mean_squared_error"][-1] < 0.4 * scale
@@ -151,9 +145,7 @@ def test_scales_come_from_the_training_part_only(rows, trained):
     x[32:] = 1e6
     hypermodel = MLP((3,), 3, task="multiclass", **SMALL)
     model, _ = trained(hypermodel, x, y, validation_split=0.2)
-    np.testing.assert_allclose(
-        model.get_layer("input_scale").get_weights()[0], x[:32].mean(axis=0), rtol=1e-5
-    )
+    np.testing.assert_allclose(model.get_layer("input_scale").get_weights()[0], x[:32].mean(axis=0), rtol=1e-5)
 
 
 def test_binding_keeps_no_statistics(rows, values):

@@ -193,7 +193,9 @@ def test_values_are_repeats_of_what_made_a_difference(tmp_path: Path) -> None:
         rule = hp.Choice("rule", ["adam", "sgd"])
         return hp.Float("momentum", 0.0, 1.0) if rule == "sgd" else 0.5
 
-    session = OracleSession(make(lambda hp: (hp.Choice("rule", ["adam", "sgd"]), hp.Float("momentum", 0, 1))), build, tmp_path)
+    session = OracleSession(
+        make(lambda hp: (hp.Choice("rule", ["adam", "sgd"]), hp.Float("momentum", 0, 1))), build, tmp_path
+    )
     session.oracle.enqueue({"rule": "adam", "momentum": 0.1})
     session.oracle.enqueue({"rule": "sgd", "momentum": 0.1})
     session.run(2)
@@ -204,7 +206,9 @@ def test_values_are_repeats_of_what_made_a_difference(tmp_path: Path) -> None:
     session.oracle.enqueue({"rule": "adam", "momentum": 0.3})
     session.run(1)
     assert tried({"rule": "adam", "momentum": 0.9})
-    again = OracleSession(make(lambda hp: (hp.Choice("rule", ["adam", "sgd"]), hp.Float("momentum", 0, 1))), build, tmp_path)
+    again = OracleSession(
+        make(lambda hp: (hp.Choice("rule", ["adam", "sgd"]), hp.Float("momentum", 0, 1))), build, tmp_path
+    )
     assert again.oracle.has_tried({"rule": "adam", "momentum": 0.9})
     assert not again.oracle.has_tried({"rule": "sgd", "momentum": 0.2})
 

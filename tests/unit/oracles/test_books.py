@@ -33,7 +33,9 @@ def test_a_foreign_trial_gets_a_record_number_and_seed_of_ours(tmp_path: Path) -
     assert all(trial.record.score == pytest.approx(toy_loss(trial.hyperparameters)) for trial in session.trials)
 
 
-def test_a_foreign_oracle_writes_no_files_and_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_foreign_oracle_writes_no_files_and_prints_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     oracle = theirs(max_trials=2)
     oracle._set_project_dir(str(tmp_path), "theirs")
     OracleSession(oracle, toy_loss, tmp_path / "ours").run(2)
@@ -92,7 +94,10 @@ def test_a_failed_trial_has_no_score(tmp_path: Path) -> None:
 
 
 def test_trials_under_way_wait_to_be_started_again(tmp_path: Path) -> None:
-    for oracle in (theirs(max_trials=5), RandomSearchOracle(objective=LOSS, hyperparameters=space_of(toy_loss), seed=0)):
+    for oracle in (
+        theirs(max_trials=5),
+        RandomSearchOracle(objective=LOSS, hyperparameters=space_of(toy_loss), seed=0),
+    ):
         session = OracleSession(oracle, toy_loss, tmp_path / type(oracle).__module__)
         running = session.proposed("a")
         session._books.requeue()

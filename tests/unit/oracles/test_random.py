@@ -13,7 +13,9 @@ from kt_suite.trial import TrialStatus
 
 
 def session_of(build: Any, directory: Path, **options: Any) -> OracleSession:
-    oracle = RandomSearchOracle(objective="loss", hyperparameters=space_of(build), **{"max_trials": None, "seed": 0, **options})
+    oracle = RandomSearchOracle(
+        objective="loss", hyperparameters=space_of(build), **{"max_trials": None, "seed": 0, **options}
+    )
     return OracleSession(oracle, build, directory)
 
 
@@ -72,7 +74,9 @@ def test_hyperparameters_met_on_the_way_are_tuned_from_then_on(tmp_path: Path) -
     def build(hp: Any) -> float:
         return float(sum(hp.Int(f"units_{index}", 1, 9) for index in range(hp.Int("num_layers", 1, 3))))
 
-    oracle = RandomSearchOracle(objective="loss", max_trials=30, seed=0, hyperparameters=space_of(lambda hp: hp.Int("num_layers", 1, 3)))
+    oracle = RandomSearchOracle(
+        objective="loss", max_trials=30, seed=0, hyperparameters=space_of(lambda hp: hp.Int("num_layers", 1, 3))
+    )
     proposals = OracleSession(oracle, build, tmp_path).run(30)
     assert {hp.name for hp in oracle.hyperparameters.space} == {"num_layers", "units_0", "units_1", "units_2"}
     assert len({values["units_2"] for values in proposals if "units_2" in values}) > 3
