@@ -58,7 +58,8 @@ class OracleOptimizer(Optimizer):
 
 class OptunaOptimizer(Optimizer):
     """A sampler of Optuna, asked as its users would ask it: conditional parameters are suggested where they are
-    active."""
+    active.
+    """
 
     def __init__(self, make_sampler: Any, declare: Declare, seed: int) -> None:
         import optuna

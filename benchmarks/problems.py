@@ -102,7 +102,8 @@ def declare_network(hp: Any) -> None:
 
 def network_loss(values: Values) -> float:
     """A loss shaped as those of networks are: a valley in the learning rate that moves with the optimiser and the
-    width."""
+    width.
+    """
     rate, decay = math.log10(values["learning_rate"]), math.log10(values["weight_decay"])
     width = math.log2(values["units"])
     is_sgd = values["optimizer"] == "sgd"
@@ -132,7 +133,8 @@ def declare_mlp(hp: Any) -> None:
 
 def training(dataset: str, *, epochs: int) -> Callable[[Values], float]:
     """Returns the validation loss of an MLP trained on one of scikit-learn's data sets, the same every time for the
-    same values."""
+    same values.
+    """
 
     @functools.cache
     def split() -> tuple[np.ndarray, ...]:

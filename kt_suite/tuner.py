@@ -195,7 +195,8 @@ class Tuner(TrialRunner):
         self._call = (fit_args, dict(fit_kwargs))
         verbose = fit_kwargs.pop("verbose", 1)
         self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
-        self._prepare(fit_args, fit_kwargs)
+        with generators_kept():
+            self._prepare(fit_args, fit_kwargs)
         storage = self._storage = self._open_storage()
         search = Search(
             self.oracle,

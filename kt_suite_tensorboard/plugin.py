@@ -146,7 +146,7 @@ def _static(path: Path) -> Application:
     def serve(request: wrappers.Request) -> Any:
         return http_util.Respond(request, path.read_text(encoding="utf-8"), _TYPES[path.suffix])
 
-    return wrappers.Request.application(serve)
+    return wrappers.Request.application(serve)  # type: ignore[no-any-return]
 
 
 def _json(answer: Callable[[wrappers.Request], dict[str, Any]]) -> Application:
@@ -160,4 +160,4 @@ def _json(answer: Callable[[wrappers.Request], dict[str, Any]]) -> Application:
         # As a string: TensorBoard would look at each of many thousand numbers once more.
         return http_util.Respond(request, json.dumps(content, separators=(",", ":")), "application/json")
 
-    return wrappers.Request.application(serve)
+    return wrappers.Request.application(serve)  # type: ignore[no-any-return]

@@ -34,7 +34,9 @@ class Acquisition:
         return np.asarray(sum(utility(process.posterior(x))[0] for process, utility in self._terms))
 
     def with_gradient(self, points: Array) -> tuple[Array, Array]:
-        """Returns the utility ``(n,)`` of points ``(n, d)`` that hold NaN where inactive, and its gradient ``(n, d)``."""
+        """Returns the utility ``(n,)`` of points ``(n, d)`` that hold NaN where inactive, and its gradient ``(n,
+        d)``.
+        """
         x = self._complete(points)
         value, gradient = np.zeros(len(x)), np.zeros_like(x)
         for process, utility in self._terms:

@@ -21,11 +21,13 @@ _MIN_SLOPE = 1e-7
 class Ascent:
     """Projected BFGS in the unit cube, many starts side by side.
 
-    Each call of the function serves all starts that are still on their way, whether they begin a step or shorten one. This
+    Each call of the function serves all starts that are still on their way, whether they begin a step or shorten one.
+    This
     costs little more than a single start would, because the function's price is in its call.
 
     Nocedal and Wright, "Numerical Optimization", 2nd edition, Springer 2006, eq. 6.17 and algorithm 3.1; coordinates at
-    a bound that the gradient points beyond are held there (Bertsekas, "Projected Newton methods", SIAM J. Control Optim. 20(2), 1982).
+    a bound that the gradient points beyond are held there (Bertsekas, "Projected Newton methods", SIAM J. Control
+    Optim. 20(2), 1982).
 
     Args:
         function: From points ``(m, d)`` to values ``(m,)`` and gradients ``(m, d)``.

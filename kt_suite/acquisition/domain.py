@@ -75,15 +75,17 @@ class Domain:
     def mask(self, points: Array) -> Array:
         """Returns a copy of points ``(n, d)`` with NaN on inactive axes."""
         if self.activity is None or not self.parents:
-            return points.copy()
+            return points.copy()  # type: ignore[no-any-return]
         _, first, which = np.unique(points[:, self.parents], axis=0, return_index=True, return_inverse=True)
         return np.where(self.activity(points[first])[which.ravel()], points, np.nan)
 
     def with_learned_activity(self, points: Array) -> Domain:
         """Returns the domain that also knows of conditions which nobody declared, but which known points obey.
 
-        A build may ask for ``units_3`` only if there are three layers, in plain Python. Then an axis that should be active
-        holds NaN in some points. If another, finite axis decides where, by its level alone, this becomes a rule; a level that
+        A build may ask for ``units_3`` only if there are three layers, in plain Python. Then an axis that should be
+        active
+        holds NaN in some points. If another, finite axis decides where, by its level alone, this becomes a rule; a
+        level that
         was never seen follows its nearest neighbour, or, of a category, leaves the axis active.
 
         Args:
@@ -92,7 +94,7 @@ class Domain:
         rules: dict[int, tuple[int, Array]] = {}
         is_off = np.isnan(points)
         for j in np.flatnonzero(is_off.any(axis=0) & ~is_off.all(axis=0) & ~self.is_conditional):
-            found = [(len(seen), axis, seen) for axis in self.finite_axes if (seen := self._rule(points, j, axis))]
+            found = [(len(seen), axis, seen) for axis in self.finite_axes if (seen := self._rule(points, j, axis))]  # type: ignore[arg-type]
             if found:
                 _, axis, seen = min(found, key=lambda item: item[:2])
                 rules[int(j)] = axis, self._extend(axis, seen)
@@ -112,7 +114,9 @@ class Domain:
         return replace(self, is_conditional=is_conditional, parents=parents, activity=activity)
 
     def _rule(self, points: Array, j: int, axis: int) -> dict[int, bool] | None:
-        """Returns, for each level of ``axis`` in known points, whether axis ``j`` is active there; ``None`` if that varies."""
+        """Returns, for each level of ``axis`` in known points, whether axis ``j`` is active there; ``None`` if that
+        varies.
+        """
         if axis == j or np.isnan(points[:, axis]).any():
             return None
         seen: dict[int, bool] = {}
@@ -133,7 +137,8 @@ class Domain:
     def neighbours(self, axis: int, num_levels: int) -> Array:
         """Returns, for each level of a finite axis, the indices of the levels to compare it with.
 
-        All of them, if there are at most ``num_levels`` or the axis is a category; otherwise the levels at distances 1, 2, 4, ...
+        All of them, if there are at most ``num_levels`` or the axis is a category; otherwise the levels at distances
+        1, 2, 4, ...
         on both sides, of which those beyond the ends are replaced by the ends.
 
         Returns:
@@ -144,7 +149,7 @@ class Domain:
             return np.broadcast_to(np.arange(count), (count, count))
         steps = 2 ** np.arange(int(np.log2(count)) + 1)
         offsets = np.concatenate([-steps[::-1], [0], steps])
-        return np.clip(np.arange(count)[:, None] + offsets, 0, count - 1)
+        return np.clip(np.arange(count)[:, None] + offsets, 0, count - 1)  # type: ignore[no-any-return]
 
     def _levels(self, axis: int) -> Array:
         levels = self.levels[axis]

@@ -20,7 +20,8 @@ class Evidence:
         is_pending: Which trials have not ended, of shape ``(n,)``.
         fidelities: Level at which each loss was observed, in (0, 1], of shape ``(n,)``.
         seconds: Cost of each trial, of shape ``(n,)``, NaN if unknown.
-        sources: The search each trial belongs to, of shape ``(n,)``: 0 for the one to propose for, 1, 2, ... for earlier ones.
+        sources: The search each trial belongs to, of shape ``(n,)``: 0 for the one to propose for, 1, 2, ... for
+            earlier ones.
     """
 
     points: Array
@@ -65,9 +66,9 @@ class Evidence:
     @property
     def is_scored(self) -> Array:
         """Which trials have a loss, of shape ``(n,)``."""
-        return ~np.isnan(self.losses)
+        return ~np.isnan(self.losses)  # type: ignore[no-any-return]
 
     @property
     def is_failed(self) -> Array:
         """Which trials ended without a loss, of shape ``(n,)``."""
-        return ~self.is_pending & ~self.is_scored
+        return ~self.is_pending & ~self.is_scored  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """Log expected improvement that stays exact in the tails.
 
-Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023, arXiv 2310.20708.
+Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023, arXiv
+2310.20708.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _FAR = -150.0
 def _log_h(z: Array) -> tuple[Array, Array, Array]:
     """Returns log h, Phi / h and phi / h, for h(z) = phi(z) + z Phi(z).
 
-    For z <= -1 the two terms of h nearly cancel. There h = phi (1 - r) with r = |z| Phi / phi, which ``erfcx`` gives without
+    For z <= -1 the two terms of h nearly cancel. There h = phi (1 - r) with r = |z| Phi / phi, which ``erfcx`` gives
+    without
     cancellation (appendix A of the paper). Beyond ``_FAR``, where r rounds to 1, its asymptotic series takes over; the
     paper keeps the first term only, and therefore switches later and less exactly.
     """

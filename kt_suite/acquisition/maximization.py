@@ -29,7 +29,8 @@ def maximize(
     """Returns points that maximise an acquisition, best first.
 
     A small finite domain is gone through whole. Elsewhere many points are drawn, uniformly and
-    around ``anchors``, and the best of them climb: continuous axes by gradient (ordered axes with many levels join in, and are
+    around ``anchors``, and the best of them climb: continuous axes by gradient (ordered axes with many levels join
+        in, and are
     put on a level afterwards), then finite axes one at a time, each over all its levels, until neither helps.
 
     Args:
@@ -67,7 +68,9 @@ def _around(anchors: Array, domain: Domain, rng: np.random.Generator) -> Array:
 
 
 def _choose(values: Array, num_starts: int, rng: np.random.Generator) -> Array:
-    """Returns the indices of starts: the best, and others drawn in proportion to the acquisition (by Gumbel's trick)."""
+    """Returns the indices of starts: the best, and others drawn in proportion to the acquisition (by Gumbel's
+    trick).
+    """
     order = np.argsort(-values, kind="stable")
     best = order[: num_starts // 2]
     others = values + rng.gumbel(size=len(values))
@@ -112,9 +115,7 @@ def _keep_better(
     return np.where(is_better[:, None], others, points), np.where(is_better, heights, values)
 
 
-def _exchange(
-    acquisition: Acquisition, domain: Domain, points: Array, values: Array, axis: int
-) -> tuple[Array, Array]:
+def _exchange(acquisition: Acquisition, domain: Domain, points: Array, values: Array, axis: int) -> tuple[Array, Array]:
     """Puts each point on the best level of one finite axis, all else left as it is."""
     levels = domain.levels[axis]
     if levels is None:

@@ -28,8 +28,10 @@ def propose(
 ) -> Array:
     """Returns the points to try next.
 
-    Pending trials are fantasised: the surrogate believes its own mean there (the "kriging believer" of Ginsbourger et al., 2010), so
-    that little is to be gained close by. So are failed ones; and the chance of success, learned by a surrogate of its own, weighs
+    Pending trials are fantasised: the surrogate believes its own mean there (the "kriging believer" of Ginsbourger et
+        al., 2010), so
+    that little is to be gained close by. So are failed ones; and the chance of success, learned by a surrogate of its
+    own, weighs
     every point.
 
     Args:
@@ -59,9 +61,7 @@ def propose(
     return proposals
 
 
-def _first_new(
-    points: Array, masked: Array, taken: Array, is_allowed: Callable[[Array], bool]
-) -> Array | None:
+def _first_new(points: Array, masked: Array, taken: Array, is_allowed: Callable[[Array], bool]) -> Array | None:
     for point, row in zip(points, masked, strict=True):
         is_same = (taken == row) | (np.isnan(taken) & np.isnan(row))
         if not is_same.all(axis=1).any() and is_allowed(point):

@@ -22,7 +22,6 @@ from kt_suite.surrogates import GaussianProcess, KernelParameters, MixedMatern, 
 
 Array = np.ndarray
 
-XI=0.0; EVERY=3; MODE='every'; LAG=2; GAIN=.02
 _MAX_FITTED = 250
 _MAX_CONDITIONED = 500
 _MAX_FAILED = 100
@@ -81,7 +80,9 @@ class SearchModel:
         self._terms = [*self._failure_terms(), *self._cost_terms()]
 
     def _extra_columns(self) -> tuple[list[Array], list[bool], list[float]]:
-        """Returns fidelity and source where losses differ in them, which of them are categories, and what we ask for."""
+        """Returns fidelity and source where losses differ in them, which of them are categories, and what we ask
+        for.
+        """
         columns, is_category, context = [], [], []
         evidence = self._evidence
         levels = np.log(evidence.fidelities)
@@ -102,7 +103,7 @@ class SearchModel:
     def acquisition(self) -> Acquisition:
         """The utility of a point, given all that is known and believed."""
         beta = self._settings.beta
-        utility = log_improvement(self._threshold - self._margin()) if beta is None else lower_confidence_bound(beta)
+        utility = log_improvement(self._threshold) if beta is None else lower_confidence_bound(beta)
         return Acquisition([(self._loss, utility), *self._terms], self._context)
 
     @property
@@ -148,8 +149,7 @@ class SearchModel:
             y, slopes = self._scale(rows, way)
             parameters, value = fit(self._kernel, self._x[rows][chosen], y[chosen], noise=self._settings.noise)
             fits.append((value - float(slopes[chosen].sum()), parameters, y))
-        _, parameters, y = self._best = min(fits, key=lambda fitted: fitted[0])
-        self._y_rows=y
+        _, parameters, y = min(fits, key=lambda fitted: fitted[0])
         return GaussianProcess(self._kernel, parameters, self._x[rows], y)
 
     def _choose_fitted(self, rows: Array) -> Array:
@@ -157,7 +157,9 @@ class SearchModel:
         return choose_rows(self._kernel, self._x[rows], rank, self._rng, num_rows=_MAX_FITTED)
 
     def _scale(self, rows: Array, way: Callable[[Array], OutputWarping]) -> tuple[Array, Array]:
-        """Returns the losses of ``rows``, each search's scaled by itself, and the logarithms of the slopes of that map."""
+        """Returns the losses of ``rows``, each search's scaled by itself, and the logarithms of the slopes of that
+        map.
+        """
         losses, sources = self._evidence.losses[rows], self._evidence.sources[rows]
         y, slopes = np.empty(len(rows)), np.empty(len(rows))
         for source in np.unique(sources):
@@ -166,28 +168,23 @@ class SearchModel:
             y[group], slopes[group] = warping(losses[group]), warping.log_slopes(losses[group])
         return y, slopes
 
-    def _margin(self):
-        if not XI: return 0.0
-        n=int(np.sum(self._evidence.sources==0))
-        if MODE=='every':
-            return XI if n % EVERY == EVERY-1 else 0.0
-        own=np.flatnonzero(self._evidence.is_scored&(self._evidence.sources==0))
-        y=self._y_rows; 
-        if len(y)!=len(own) or len(y)<8: return 0.0
-        gain=y[:-LAG].min()-y.min()
-        return XI if gain<GAIN and n%2 else 0.0
-
     def _find_threshold(self, rows: Array) -> float:
-        """Returns the least loss that is believed of a trial: among those of the highest fidelity, where there are any."""
+        """Returns the least loss that is believed of a trial: among those of the highest fidelity, where there are
+        any.
+        """
         is_own = self._evidence.sources[rows] == 0
-        is_full = is_own & (self._evidence.fidelities[rows] == self._evidence.fidelities[self._evidence.is_scored].max())
+        is_full = is_own & (
+            self._evidence.fidelities[rows] == self._evidence.fidelities[self._evidence.is_scored].max()
+        )
         rows = rows[is_full] if is_full.any() else rows[is_own] if is_own.any() else rows
         x = self._x[rows].copy()
         x[:, self._domain.num_dimensions :] = self._context
         return float(self._loss.posterior(x).mean.min())
 
     def _failure_terms(self) -> list[tuple[GaussianProcess, Utility]]:
-        """Returns the chance of success, by regression on labels (Rasmussen and Williams, section 6.5), once it matters."""
+        """Returns the chance of success, by regression on labels (Rasmussen and Williams, section 6.5), once it
+        matters.
+        """
         evidence = self._evidence
         failed, scored = np.flatnonzero(evidence.is_failed), np.flatnonzero(evidence.is_scored)
         if len(failed) == 0:

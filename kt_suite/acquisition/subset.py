@@ -9,12 +9,11 @@ from kt_suite.surrogates import MixedMatern
 Array = np.ndarray
 
 
-def choose_rows(
-    kernel: MixedMatern, x: Array, losses: Array, rng: np.random.Generator, *, num_rows: int
-) -> Array:
+def choose_rows(kernel: MixedMatern, x: Array, losses: Array, rng: np.random.Generator, *, num_rows: int) -> Array:
     """Returns the indices, in increasing order, of at most ``num_rows`` of ``n`` trials.
 
-    Two fifths are the best, three tenths the nearest to the best one, and the rest are drawn from the others, so that the
+    Two fifths are the best, three tenths the nearest to the best one, and the rest are drawn from the others, so that
+    the
     surrogate is exact where it matters and still knows the whole space.
 
     Args:

@@ -1,10 +1,11 @@
-"""Rules about attempts that failed."""
+"""Rules about attempts: which may be made again, which count as failures, which are the best."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kt_suite.errors import SearchFailedError
+from kt_suite.objective import to_loss
 from kt_suite.trial import TrialStatus
 
 
@@ -29,3 +30,9 @@ def check_consecutive_failures(oracle: Any) -> None:
             f"{len(row)} trials in a row have failed (max_consecutive_failed_trials={limit}). "
             f"The first, trial {first.trial_id}:\n{first.message}"
         )
+
+
+def best_trials(oracle: Any, num_trials: int = 1) -> list[Any]:
+    """Returns at most ``num_trials`` completed trials of any oracle, best first, the earlier of equals first."""
+    completed = [trial for trial in oracle.trials.values() if trial.status == TrialStatus.COMPLETED]
+    return sorted(completed, key=lambda trial: to_loss(trial.score, oracle.objective.direction))[:num_trials]

@@ -16,7 +16,7 @@ import numpy as np
 from kt_suite.errors import InputError, rule
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.objective import check_reported, create_objective, to_loss
-from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
+from kt_suite.oracles.attempts import begin_again, best_trials, check_consecutive_failures
 from kt_suite.oracles.observation import Observation
 from kt_suite.oracles.trial import Trial
 from kt_suite.oracles.untried import draw_untried
@@ -74,7 +74,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             hyperparameters=hyperparameters,
             allow_new_entries=allow_new_entries,
             tune_new_entries=tune_new_entries,
-            seed=seed,
+            seed=seed or 1,  # KerasTuner would draw one from the global generator; ours is set below
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
@@ -387,12 +387,6 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial = Trial.load(str(path))
             self.trials[trial.trial_id] = trial
         self.set_state(json.loads(Path(self._get_oracle_fname()).read_text(encoding="utf-8")))
-
-
-def best_trials(oracle: Any, num_trials: int = 1) -> list[Any]:
-    """Returns at most ``num_trials`` completed trials of any oracle, best first, the earlier of equals first."""
-    completed = [trial for trial in oracle.trials.values() if trial.status == TrialStatus.COMPLETED]
-    return sorted(completed, key=lambda trial: to_loss(trial.score, oracle.objective.direction))[:num_trials]
 
 
 def _check_integer(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:

@@ -28,32 +28,41 @@ class BayesianOptimizationOracle(Oracle):
     """Models the objective by a Gaussian process, and tries where it expects the most improvement.
 
     After a few space-filling trials, each proposal maximises log expected improvement under a Matérn-5/2 surrogate with
-    one length-scale for each hyperparameter. Categories have no order, unless they are ``ordered``; inactive hyperparameters
+    one length-scale for each hyperparameter. Categories have no order, unless they are ``ordered``; inactive
+    hyperparameters
     stand for nothing; pending trials count as if the surrogate had been right about them, so that many slots get
-    different proposals; failed ones teach it to keep away. Nothing is proposed twice, and a finite space ends when it is
+    different proposals; failed ones teach it to keep away. Nothing is proposed twice, and a finite space ends when it
+    is
     exhausted. Past some hundred trials the surrogate sees a chosen subset of them, which bounds the time of a proposal.
 
     References: Ament et al., "Unexpected improvements to expected improvement for Bayesian optimization", NeurIPS 2023
-    (acquisition); Cowen-Rivers et al., "HEBO", JAIR 74, 2022 (warped losses); Hvarfner et al., "Vanilla Bayesian optimization
+    (acquisition); Cowen-Rivers et al., "HEBO", JAIR 74, 2022 (warped losses); Hvarfner et al., "Vanilla Bayesian
+    optimization
     performs great in high dimensions", ICML 2024 (priors). Deviations are told in ``kt_suite.surrogates`` and
     ``kt_suite.acquisition``.
 
-    If any hyperparameter was given a ``default``, the first trial takes the defaults, and the middle of the range elsewhere.
+    If any hyperparameter was given a ``default``, the first trial takes the defaults, and the middle of the range
+    elsewhere.
 
     Args:
         objective: As for ``Oracle``.
         max_trials: As for ``Oracle``.
-        num_initial_points: Trials before the surrogate takes over, enqueued ones included, at least 1. If ``None``, one more than
-            there are hyperparameters, but no more than half of ``max_trials``, and at least 4; none with ``warm_start``.
+        num_initial_points: Trials before the surrogate takes over, enqueued ones included, at least 1. If ``None``,
+            one more than
+            there are hyperparameters, but no more than half of ``max_trials``, and at least 4; none with
+            ``warm_start``.
         alpha: Variance of the noise in units of the scores' variance, above 0; learned if ``None``.
-        beta: If given, at least 0, the lower confidence bound ``mean - beta * deviation`` is minimised in place of maximising the
+        beta: If given, at least 0, the lower confidence bound ``mean - beta * deviation`` is minimised in place of
+            maximising the
             expected improvement. More explores more.
         seed: As for ``Oracle``.
-        hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial, max_consecutive_failed_trials: As for
+        hyperparameters, allow_new_entries, tune_new_entries, max_retries_per_trial, max_consecutive_failed_trials: As
+            for
             ``Oracle``.
         noise_free: Whether the same values always give the same score.
         cost_aware: Whether improvement is counted per second of training.
-        warm_start: Earlier searches to learn from, their spaces may differ: project directories, tuners or oracles. They are
+        warm_start: Earlier searches to learn from, their spaces may differ: project directories, tuners or oracles.
+            They are
             read once, here; a search that is resumed reads them again.
 
     Raises:
@@ -101,11 +110,10 @@ class BayesianOptimizationOracle(Oracle):
         if beta is not None and not 0.0 <= beta < math.inf:
             raise InputError(rule("beta", "be at least 0", beta))
         self.num_initial_points = num_initial_points
-        self._settings = Settings(
-            noise=_NOISE_FREE if noise_free else alpha, beta=beta, is_cost_aware=cost_aware
-        )
+        self._settings = Settings(noise=_NOISE_FREE if noise_free else alpha, beta=beta, is_cost_aware=cost_aware)
         self._warm_start = WarmStart(warm_start)
-        # Coordinates of finished trials: they follow from the trials, and are kept because encoding thousands takes long.
+        # Coordinates of finished trials: they follow from the trials, and are kept because encoding thousands takes
+        # long.
         self._encoded: dict[str, np.ndarray] = {}
         self._num_encoded = 0
 
@@ -155,7 +163,7 @@ class BayesianOptimizationOracle(Oracle):
             return unit
 
         observations = self.history()
-        return evidence_of(space, observations, [self.loss(one) for one in observations], encode=encode)
+        return evidence_of(space, observations, [self.loss(one) for one in observations], encode=encode)  # type: ignore[arg-type]
 
 
 def _start(space: Space) -> dict[str, Any] | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from kt_suite.errors import SearchFailedError
 from kt_suite.hyperparameters import HyperParameters
-from kt_suite.oracles.attempts import begin_again, check_consecutive_failures
-from kt_suite.oracles.base import Oracle, best_trials
+from kt_suite.oracles.attempts import begin_again, best_trials, check_consecutive_failures
+from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.trial import Trial
 from kt_suite.seeds import trial_seed
 from kt_suite.trial import TrialRecord, TrialStatus

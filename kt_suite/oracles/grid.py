@@ -69,18 +69,20 @@ class GridSearchOracle(Oracle):
         return {"status": TrialStatus.RUNNING, "values": self._complete(prefix)}
 
     def _tree(self) -> _Node:
+        """Returns the paths of all trials: known ones first, then those that are still guessed."""
         root, known = _Node(), {hp.name for hp in self.hyperparameters.space}
-        for trial_id in self.start_order:
-            record = self.trials[trial_id].record
+        records = [self.trials[trial_id].record for trial_id in self.start_order]
+        for record in sorted(records, key=lambda record: record.used is None):
             names = self._order(record.values) if record.used is None else record.used
-            root.add([name for name in names if name in record.values and name in known], record.values)
+            path = [name for name in names if name in record.values and name in known]
+            root.add(path, record.values, is_known=record.used is not None)
         return root
 
     def _order(self, values: Mapping[str, Any]) -> list[str]:
         return [name for name in dict.fromkeys(hp.name for hp in self.hyperparameters.space) if name in values]
 
     def _first_open(self, node: _Node, prefix: dict[str, Any]) -> dict[str, Any] | None:
-        if node.name is None:
+        if node.name is None or node.is_closed:
             return None
         for value in self._grid(node.name, prefix):
             extended = {**prefix, node.name: value}
@@ -109,12 +111,13 @@ class _Node:
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self.is_closed = False
         self.children: dict[str, _Node] = {}
 
-    def add(self, used: list[str], values: Mapping[str, Any]) -> None:
-        """Adds the path of a trial that asked for ``used``, in that order."""
+    def add(self, used: list[str], values: Mapping[str, Any], *, is_known: bool) -> None:
+        """Adds the path of a trial that asked for ``used``, in that order, or is taken to do so."""
         node, remaining = self, list(used)
-        while node.name is not None or remaining:
+        while remaining and not node.is_closed:
             if node.name is None:
                 node.name = remaining[0]
             if node.name not in values:
@@ -122,3 +125,4 @@ class _Node:
             if node.name in remaining:
                 remaining.remove(node.name)
             node = node.children.setdefault(Space.key({"": values[node.name]}), _Node())
+        node.is_closed |= is_known

@@ -46,7 +46,8 @@ class Trial(keras_tuner.engine.trial.Trial):  # type: ignore[misc]
         *,
         record: TrialRecord | None = None,
     ) -> None:
-        made = keras_tuner.engine.trial.Trial(hyperparameters, trial_id, status, message)
+        known_id = trial_id if record is None else record.trial_id
+        made = keras_tuner.engine.trial.Trial(hyperparameters, known_id, status, message)
         self.record = record or TrialRecord(made.trial_id, 0, status, message=message)
         self.metrics = made.metrics
         # None only while KerasTuner's from_state makes an empty trial to fill.

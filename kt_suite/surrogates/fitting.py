@@ -19,8 +19,10 @@ _INFEASIBLE = 1e10
 class Priors:
     """Normal priors on the logarithms of the hyperparameters, for observations of mean 0 and variance 1.
 
-    The median length-scale grows with the square root of the number of coordinates, so that the correlation at a typical
-    distance does not depend on it: Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions", ICML
+    The median length-scale grows with the square root of the number of coordinates, so that the correlation at a
+    typical
+    distance does not depend on it: Hvarfner et al., "Vanilla Bayesian optimization performs great in high
+        dimensions", ICML
     2024, arXiv 2402.02229. Deviations: shorter and narrower length-scales, which find narrow optima sooner, and a free
     ``scale``, because optimisation gathers its points where the function is low.
 
@@ -34,16 +36,18 @@ class Priors:
         min_noise: Least variance of the noise; keeps the covariance well conditioned.
     """
 
-    length_scale: float = 0.4
+    length_scale: float = 1.0
     length_scale_spread: float = 1.0
-    scale: float = 0.5
+    scale: float = 1.0
     scale_spread: float = 1.0
     noise: float = 3e-4
     noise_spread: float = 2.0
     min_noise: float = 1e-6
 
     def moments(self, num_dimensions: int) -> tuple[Array, Array]:
-        """Returns means and standard deviations, of shape ``(d + 2,)``, of log length-scales, log scale and log noise."""
+        """Returns means and standard deviations, of shape ``(d + 2,)``, of log length-scales, log scale and log
+        noise.
+        """
         lengths = np.full(num_dimensions, self.length_scale * np.sqrt(max(num_dimensions, 1)))
         spreads = np.full(num_dimensions, self.length_scale_spread)
         return np.log(np.r_[lengths, self.scale, self.noise]), np.r_[spreads, self.scale_spread, self.noise_spread]
@@ -63,9 +67,7 @@ class NegativeLogPosterior:
         noise: A known variance of the noise; ``None`` to learn it.
     """
 
-    def __init__(
-        self, kernel: MixedMatern, x: Array, y: Array, priors: Priors, noise: float | None = None
-    ) -> None:
+    def __init__(self, kernel: MixedMatern, x: Array, y: Array, priors: Priors, noise: float | None = None) -> None:
         self.y = y
         self.prior_mean, self.prior_spread = priors.moments(kernel.num_dimensions)
         self._min_noise = priors.min_noise

@@ -18,7 +18,8 @@ class MixedMatern:
 
     - numeric: (u - u')^2;
     - category: 1 where the levels differ, else 0, so that no order among them is made up;
-    - conditional numeric: 2 - 2 exp(-(u - u')^2 / 2) where both are active, 1 where one is, 0 where neither is. Active values
+    - conditional numeric: 2 - 2 exp(-(u - u')^2 / 2) where both are active, 1 where one is, 0 where neither is.
+    Active values
       then lie on a unit sphere with "inactive" at its centre: equally far from all of them, and k stays positive
       definite, which plain (u - u')^2 beside a constant would not;
     - conditional category: inactive counts as one more level.
@@ -63,7 +64,7 @@ class MixedMatern:
         total += np.einsum("ij,ij->i", right, right)
         np.maximum(total, 0.0, out=total)
         for j in self._others:
-            total += weights[j] * self.distance(j, a[:, j, None], b[None, :, j])
+            total += weights[j] * self.distance(j, a[:, j, None], b[None, :, j])  # type: ignore[arg-type]
         return np.asarray(total)
 
     def pull_back(self, a: Array, b: Array, weights: Array, slope: Array) -> Array:

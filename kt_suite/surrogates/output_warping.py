@@ -17,8 +17,10 @@ _MAX_SPREADS = 100.0
 class OutputWarping:
     """A monotone map from losses to values of mean 0 and variance 1: a bound on bad losses, and a power transform.
 
-    Yeo and Johnson, "A new family of power transformations to improve normality or symmetry", Biometrika 87(4), 2000; that
-    optimisers gain by it: Cowen-Rivers et al., "HEBO: pushing the limits of sample-efficient hyperparameter optimisation", JAIR 74,
+    Yeo and Johnson, "A new family of power transformations to improve normality or symmetry", Biometrika 87(4), 2000;
+    that
+    optimisers gain by it: Cowen-Rivers et al., "HEBO: pushing the limits of sample-efficient hyperparameter
+        optimisation", JAIR 74,
     2022, arXiv 2012.03826. Deviation from HEBO: the user of this class can compare the marginal likelihoods with and
     without the power transform, by :meth:`log_slopes`, and take it only where it helps.
 
@@ -56,7 +58,7 @@ class OutputWarping:
 
         def negative_log_likelihood(power: float) -> float:
             variance = float(np.var(_yeo_johnson(z, power)))
-            return 0.5 * len(z) * np.log(max(variance, 1e-300)) - (power - 1.0) * float(logs.sum())
+            return 0.5 * len(z) * np.log(max(variance, 1e-300)) - (power - 1.0) * float(logs.sum())  # type: ignore[no-any-return]
 
         found = optimize.minimize_scalar(negative_log_likelihood, bounds=_POWER_BOUNDS, method="bounded")
         power = float(found.x)

@@ -15,7 +15,8 @@ class Posterior:
     Attributes:
         mean: Posterior means, of shape ``(m,)``.
         variance: Posterior variances of the function (without noise), above 0, of shape ``(m,)``.
-        pull_back: From the derivatives of a function in ``mean`` and in ``variance``, each of shape ``(m,)``, to its gradient
+        pull_back: From the derivatives of a function in ``mean`` and in ``variance``, each of shape ``(m,)``, to its
+            gradient
             in the points, of shape ``(m, d)``.
     """
 

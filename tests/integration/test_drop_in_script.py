@@ -156,8 +156,11 @@ def test_any_oracle_runs_in_any_tuner(tmp_path: Path, name: str) -> None:
         class Own(tuner_class):
             def run_trial(self, trial, *args, **kwargs):
                 hp = trial.hyperparameters
-                return (hp.Int("a", 0, 9) - 4) ** 2 + hp.Float("b", 0.0, 1.0, step=0.25)
+                return (hp.get("a") - 4) ** 2 + hp.get("b")
 
+        space = module.HyperParameters()
+        space.Int("a", 0, 9)
+        space.Float("b", 0.0, 1.0, step=0.25)
         oracle = getattr(module.oracles, name)(
             objective=keras_tuner.Objective("loss", "min"), seed=1, hyperparameters=space, **ORACLES[name]
         )

@@ -6,7 +6,6 @@ from scipy import integrate, stats
 
 from kt_suite.acquisition.log_ei import log_expected_improvement
 
-
 # log(phi(z) + z Phi(z)), from 80 digits of working precision
 EXACT = {
     30.0: 3.4011973816621555,
@@ -32,9 +31,7 @@ def test_values_are_exact_from_the_middle_to_the_far_tail(z: float) -> None:
 
 def test_value_is_the_log_of_the_expected_improvement() -> None:
     mean, deviation, threshold = 0.3, 0.7, -0.2
-    improvement, _ = integrate.quad(
-        lambda f: (threshold - f) * stats.norm.pdf(f, mean, deviation), -np.inf, threshold
-    )
+    improvement, _ = integrate.quad(lambda f: (threshold - f) * stats.norm.pdf(f, mean, deviation), -np.inf, threshold)
     value = log_expected_improvement(np.array([mean]), np.array([deviation]), threshold)[0]
     assert np.exp(value[0]) == pytest.approx(improvement, rel=1e-9)
 

@@ -81,7 +81,9 @@ def test_conditioning_equals_fitting_on_all_at_once(kernel: MixedMatern) -> None
     x = mixed_points(30, seed=4)
     y = np.cos(3 * x[:, 0])
     at_once = GaussianProcess(kernel, PARAMETERS, x, y)
-    in_parts = GaussianProcess(kernel, PARAMETERS, x[:18], y[:18]).condition(x[18:25], y[18:25]).condition(x[25:], y[25:])
+    in_parts = (
+        GaussianProcess(kernel, PARAMETERS, x[:18], y[:18]).condition(x[18:25], y[18:25]).condition(x[25:], y[25:])
+    )
     new = mixed_points(10, seed=5)
     np.testing.assert_allclose(in_parts.posterior(new).mean, at_once.posterior(new).mean, rtol=1e-9)
     np.testing.assert_allclose(in_parts.posterior(new).variance, at_once.posterior(new).variance, rtol=1e-7)
