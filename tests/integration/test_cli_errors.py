@@ -46,7 +46,7 @@ def write(name: str, text: str) -> str:
         (["mlp", "--data", "irirs"], ["Data set must be", "'irirs'", "Did you mean iris?"]),
         (["mlp", "--data", "iris.csv"], ["Data must be a file that exists", "'iris.csv'"]),
         (["mlp", "--data", "iris", "--target", "species"], ["target must be given for .csv data only"]),
-        (["mlp", "--data", "iris", "--tuner", "rando"], ["--tuner must be one of", "Did you mean random?"]),
+        (["mlp", "--data", "iris", "--tuner", "rando"], ["--tuner must be one of", "Did you mean random"]),
         (
             ["mlp", "--data", "iris", "--task", "regresion"],
             ["--task must be one of", "Did you mean regression?"],
