@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from kt_suite.hypermodel import fit_options, overrides_fit
 from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
+from kt_suite.runs import RunPlan, repeats
 from kt_suite.search import attempt_directory
 from kt_suite.seeds import generators_kept, trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
@@ -87,6 +88,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         for index, (one, monitor) in enumerate(zip(scored, monitors, strict=True)):
             run = RunRecord(index, trial.seed, one.score, one.epoch, one.metrics, repeat=index)
             if monitor is not None:
+                run.fold, run.task, run.repeat = monitor.plan.fold, monitor.plan.task, monitor.plan.repeat
                 run.seed, run.seconds = monitor.seed, monitor.seconds
                 if monitor.best_epoch is not None and one.epochs:  # a History may lack epochs: validation_freq
                     run.best_epoch, run.metrics = monitor.best_epoch, monitor.curve[monitor.best_epoch]
@@ -119,8 +121,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         """
         callbacks = kwargs.pop("callbacks", None)
         results: list[Any] = []
-        for run in range(self.executions_per_trial):
-            results.append(self._train_run(trial, run, callbacks, args, kwargs))
+        for plan in self.run_plans():
+            results.append(self._train_run(trial, plan, callbacks, args, kwargs))
             if self._monitors[-1].is_pruned:
                 break
         return results
@@ -142,9 +144,14 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         self._is_cut_short |= not goes_on
         return goes_on
 
-    def _train_run(self, trial: Trial, run: int, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def run_plans(self) -> Sequence[RunPlan]:
+        """Returns the runs that each trial is made of."""
+        return repeats(self.executions_per_trial)
+
+    def _train_run(self, trial: Trial, plan: RunPlan, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        run = plan.index
         monitor = self._monitor(trial, run, kwargs.get("validation_freq", 1) == 1)
-        monitor.seed = trial_seed(trial.seed, run)
+        monitor.plan, monitor.seed = plan, trial_seed(trial.seed, run)
         self._monitors.append(monitor)
         fresh_keras(monitor.seed)
         own = copy_callbacks(callbacks)

@@ -7,32 +7,29 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from kt_suite import leaderboard
 from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space, inputs_of
 from kt_suite.discovery import discover, reconcile
-from kt_suite.errors import InputError, ProjectError, rule
+from kt_suite.errors import InputError, rule
 from kt_suite.executors.choose import make_executor
 from kt_suite.hypermodel import as_hypermodel, fit_options, overrides_fit
-from kt_suite.hyperparameters import HyperParameters, describe
+from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
-from kt_suite.loggers.base import Logger, SearchInfo
+from kt_suite.loggers.base import Logger
 from kt_suite.oracles import books
 from kt_suite.oracles.base import Oracle
 from kt_suite.project import create_project, find_project, project_path
 from kt_suite.pruners import pruner_for
+from kt_suite.results import SearchResults
 from kt_suite.retention import Retention
-from kt_suite.runner import TrialRunner
 from kt_suite.search import Search
 from kt_suite.seeds import generators_kept
-from kt_suite.space import Space
 from kt_suite.storage import Storage
-from kt_suite.trial import TrialRecord
 
 # Trials proposed ahead where deterministic=True.
 WINDOW = 4
 
 
-class Tuner(TrialRunner):
+class Tuner(SearchResults):
     """Searches the space of a hypermodel for the values that train best.
 
     It is a ``keras_tuner.Tuner``: arguments, methods and what may be overridden are KerasTuner's. Keyword-only
@@ -271,108 +268,7 @@ class Tuner(TrialRunner):
             loggers.append(TensorBoardLogger(self.tensorboard))
         return loggers
 
-    def _info(self, fit_kwargs: Mapping[str, Any]) -> SearchInfo:
-        storage = self._stored()
-        facts = storage.facts
-        epochs = None if self._overrides("run_trial") else fit_kwargs.get("epochs")
-        return SearchInfo(
-            name=self.project_name,
-            search_id=facts["search_id"],
-            directory=str(self._path),
-            objective=facts["objective"],
-            direction=facts["direction"],
-            max_trials=self.oracle.max_trials,
-            epochs=epochs if isinstance(epochs, int) else None,
-            runs_per_trial=self.executions_per_trial,
-            space=facts["space"],
-            facts={name: value for name, value in facts.items() if name not in ("space", "oracle_state", "user")},
-            tensorboard=self.tensorboard,
-            trials=storage.trials(),
-        )
-
-    # Facts
-
-    def _settings(self) -> dict[str, Any]:
-        """What a resumed search must share with the one that was stored."""
-        objective = self.oracle.objective
-        return {
-            "name": self.project_name,
-            "objective": objective.name,
-            "direction": objective.direction,
-            "oracle": type(self.oracle).__name__,
-            "score": self.score,
-            "runs_per_trial": self.executions_per_trial,
-            "seed": self.oracle.seed,
-            "objectives": [[part.name, part.direction] for part in getattr(objective, "objectives", [objective])],
-        }
-
-    def _changing_facts(self) -> dict[str, Any]:
-        return {
-            "max_trials": self.oracle.max_trials,
-            "space": [describe(hp) for hp in self.oracle.hyperparameters.space],
-            "space_size": Space(self.oracle.hyperparameters).size(),
-            "executor": self.executor.name,
-            "executor_reason": self.explain_execution(),
-            "tensorboard": self.tensorboard,
-            "user": self._user_facts,
-            "notes": self.oracle.notes() if isinstance(self.oracle, Oracle) else [],
-            "process": os.getpid(),
-            "ended": None,
-            "reason": None,
-        }
-
-    def explain_execution(self) -> str:
-        """Returns how trials are trained, and why."""
-        return f"{self.executor.name}: {self.executor.explain()}"
-
-    # Results
-
-    def _stored(self) -> Storage:
-        if self._storage is None:
-            raise ProjectError(
-                rule("A tuner", "have searched before it has results", str(self._path), "Call search() first.")
-            )
-        return self._storage
-
-    def _records(self) -> list[TrialRecord]:
-        return [self.oracle.trials[trial_id].record for trial_id in self.oracle.start_order]
-
-    def results(self) -> list[dict[str, Any]]:
-        """Returns one dict a trial, best first: id, status, score, values and more.
-        ``pandas.DataFrame(tuner.results())`` works.
-        """
-        return leaderboard.rows(self._records(), self._direction)
-
-    def results_summary(self, num_trials: int = 10) -> None:
-        """Prints the best trials as a table."""
-        from rich.console import Console as RichConsole
-
-        table = leaderboard.render(self._records(), self._direction, self.oracle.objective.name, num_trials)
-        RichConsole().print(table)
-
-    def plot(self, view: str, **options: Any) -> Any:
-        """Returns a Plotly figure of the search, by the code that draws the tab in TensorBoard; see
-        ``kt_suite.report``.
-
-        Args:
-            view: ``"history"``, ``"curves"``, ``"parallel"``, ``"importance"``, ``"slice"``, ``"timeline"`` and so on.
-            **options: What the view can be told.
-        """
-        from kt_suite.report import plot
-
-        self._stored()
-        return plot(self._path, view, **options)
-
-    def get_pareto_trials(self) -> list[Any]:
-        """Returns the trials that no other beats in every objective of ``pareto``.
-
-        Raises:
-            InputError: The search has one objective.
-        """
-        if not hasattr(self.oracle, "get_pareto_trials"):
-            raise InputError(rule("A search for a front", "be given pareto=[...]", self.oracle.objective.name))
-        front: list[Any] = self.oracle.get_pareto_trials()
-        return front
+    # Resuming
 
     @property
     def project_dir(self) -> str:

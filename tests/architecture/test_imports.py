@@ -18,7 +18,7 @@ PACKAGE = ROOT / "kt_suite"
 # A module may import its own part and those of lower floors; parts of one floor are strangers to each other.
 FLOORS = [
     {"errors", "seeds", "_version"},
-    {"hyperparameters", "objective", "trial", "data"},
+    {"hyperparameters", "objective", "trial", "data", "runs"},
     {"space", "hypermodel", "checks", "discovery", "limits", "pareto", "leaderboard"},
     {"brackets", "surrogates", "storage", "distribution"},
     {"acquisition", "pruners", "loggers", "project", "report"},
@@ -26,6 +26,7 @@ FLOORS = [
     {"flight"},
     {"search"},
     {"retention", "runner"},
+    {"results"},
     {"tuner"},
     {"tuners"},
     {"applications", "engine"},
