@@ -82,6 +82,10 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         Calls :meth:`adapt`, and adds :meth:`fit_options` and :meth:`callbacks`. Arguments given explicitly win over
         options, so that the method also serves a plain ``keras_tuner.Tuner``, which knows nothing of options.
         """
+        return model.fit(*args, **self._prepare_fit(hp, model, *args, **kwargs))
+
+    def _prepare_fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Adapts the model, and returns the keyword arguments of ``model.fit``."""
         options = {**self.fit_options(hp), **kwargs}
         x = args[0] if args else options.get("x")
         y = args[1] if len(args) > 1 else options.get("y")
@@ -94,7 +98,7 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         given = options.get("callbacks") or []
         given = given if isinstance(given, (list, tuple)) else [given]
         options["callbacks"] = [*self.callbacks(hp), *given]
-        return model.fit(*args, **options)
+        return options
 
 
 def _comes_in_batches(x: Any) -> bool:
@@ -133,6 +137,16 @@ def as_hypermodel(hypermodel: Any) -> Any:
         remedy = "Call the class to make one." if isinstance(hypermodel, type) else ""
         raise InputError(rule("hypermodel", "be a HyperModel or a function build(hp)", hypermodel, remedy))
     return FunctionHyperModel(hypermodel)
+
+
+def prepare_fit(hypermodel: Any, hp: Any, model: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Does what ``hypermodel.fit`` does before training; returns the keyword arguments that it gives to ``model.fit``.
+
+    Only for a hypermodel that does not override ``fit``.
+    """
+    if isinstance(hypermodel, HyperModel):
+        return hypermodel._prepare_fit(hp, model, *args, **kwargs)
+    return kwargs
 
 
 def overrides_fit(hypermodel: Any) -> bool:

@@ -37,7 +37,7 @@ from kt_suite.seeds import generators_kept, trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
 
 _BUILD_CONFIG = "build_config.json"
-_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 
 
 _NOT_SHIPPED = ("executor", "pruner", "_storage", "_limits", "_call", "_sample_model", "_report", "_should_stop")
@@ -72,15 +72,22 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     def _run_attempt(self, spec: TrialSpec) -> tuple[list[RunRecord], bool]:
         """Trains an attempt; returns its runs, and whether a decision cut it short."""
         trial = spec.trial
-        self._spec = spec
-        self._monitors: list[Any] = []
-        self._is_cut_short = False
-        self._best_run_loss, self._was_built = float("inf"), True
+        self._begin_attempt(spec)
         if self._overrides("run_trial"):
             fresh_keras(trial.seed)
         result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
         if result is None and trial.metrics.exists(self.oracle.objective.name):
             return [self._self_reported(trial)], False
+        return self._end_attempt(trial, result)
+
+    def _begin_attempt(self, spec: TrialSpec) -> None:
+        self._spec = spec
+        self._monitors: list[Any] = []
+        self._is_cut_short = False
+        self._best_run_loss, self._was_built = float("inf"), True
+
+    def _end_attempt(self, trial: Trial, result: Any) -> tuple[list[RunRecord], bool]:
+        """Returns the runs that a result of ``run_trial`` tells of, and whether a decision cut it short."""
         source = "Tuner.run_trial()" if self._overrides("run_trial") else "HyperModel.fit()"
         scored = score_result(self.oracle.objective, result, self.score, source)
         monitors = self._monitors if len(self._monitors) == len(scored) else [None] * len(scored)
@@ -149,30 +156,40 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         return repeats(self.executions_per_trial)
 
     def _train_run(self, trial: Trial, plan: RunPlan, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        run = plan.index
-        monitor = self._monitor(trial, run, kwargs.get("validation_freq", 1) == 1)
-        monitor.plan, monitor.seed = plan, trial_seed(trial.seed, run)
-        self._monitors.append(monitor)
+        monitor = self._begin_run(trial, plan, kwargs)
         fresh_keras(monitor.seed)
-        own = copy_callbacks(callbacks)
-        self._configure_tensorboard_dir(own, trial, run)
-        if any(self._overrides(hook) for hook in _HOOKS):
-            own.append(_TunerHooks(self, trial))
+        own = self._callbacks_of_run(trial, plan.index, callbacks)
         if trial.data_share < 1:
             args, kwargs = cut_fit_arguments(args, kwargs, trial.data_share, self.oracle.seed)
         began = time.monotonic()
         result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
         monitor.seconds = time.monotonic() - began
-        if not self._was_built:
-            config = json.dumps(self._model.get_build_config())
-            Path(self._spec.directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+        self._keep_build_config(self._model)
         if self._spec.keeps_state:
-            save_state(self._model, _state_path(self._spec.directory, run))
+            save_state(self._model, state_path(self._spec.directory, plan.index))
         self._keep_weights(monitor, result)
         return result
 
+    def _begin_run(self, trial: Trial, plan: RunPlan, kwargs: Mapping[str, Any]) -> Any:
+        monitor = self._monitor(trial, plan.index, kwargs.get("validation_freq", 1) == 1)
+        monitor.plan, monitor.seed = plan, trial_seed(trial.seed, plan.index)
+        self._monitors.append(monitor)
+        return monitor
+
+    def _callbacks_of_run(self, trial: Trial, run: int, callbacks: Any) -> list[Any]:
+        own = copy_callbacks(callbacks)
+        self._configure_tensorboard_dir(own, trial, run)
+        if any(self._overrides(hook) for hook in HOOKS):
+            own.append(_TunerHooks(self, trial))
+        return own
+
+    def _keep_build_config(self, model: Any) -> None:
+        if not self._was_built:
+            config = json.dumps(model.get_build_config())
+            Path(self._spec.directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+
     def _go_on_from(self, directory: str, model: Any) -> None:
-        path = _state_path(directory, self._monitors[-1].run)
+        path = state_path(directory, self._monitors[-1].run)
         if not model.built:
             config = json.loads(path.with_name(_BUILD_CONFIG).read_text(encoding="utf-8"))
             model.build_from_config(config)
@@ -201,19 +218,23 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         """Builds and trains one model; returns what training returned. Kept apart for AutoKeras, which overrides it."""
-        hp = trial.hyperparameters
-        model = self._try_build(hp)
+        model = self._try_build(trial.hyperparameters)
         self._was_built = model.built
-        options = fit_options(self.hypermodel, hp)
+        if self._spec.parent_directory is not None:
+            self._go_on_from(self._spec.parent_directory, model)
+        return self.hypermodel.fit(trial.hyperparameters, model, *args, **self._fit_options(trial, kwargs))
+
+    def _fit_options(self, trial: Trial, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of ``HyperModel.fit``: what is tuned, what was given, and the budget of the trial."""
+        options = fit_options(self.hypermodel, trial.hyperparameters)
         if accepts(self.hypermodel.fit, "verbose"):
             kwargs.setdefault("verbose", 0)
         if trial.budget is not None:
             options.pop("epochs", None)
             kwargs["epochs"] = trial.budget
         if self._spec.parent_directory is not None:
-            self._go_on_from(self._spec.parent_directory, model)
             kwargs["initial_epoch"] = trial.initial_epoch
-        return self.hypermodel.fit(hp, model, *args, **{**options, **kwargs})
+        return {**options, **kwargs}
 
     def _override_compile_args(self, model: Any) -> None:
         # KerasTuner's would read the optimizer and loss of a model that was not compiled, or is none.
@@ -299,7 +320,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
 
 
-def _state_path(directory: str, run: int) -> Path:
+def state_path(directory: str, run: int) -> Path:
+    """Returns the file that keeps the state of a run after its last epoch."""
     return Path(directory) / STATES.replace("*", str(run))
 
 
