@@ -17,10 +17,13 @@ class Flight:
             is
             proposed depends on nothing else, whatever the executor does. ``None`` proposes for free slots only, and
             books results as they come.
+
+    Attributes:
+        window: As given.
     """
 
     def __init__(self, window: int | None = None) -> None:
-        self._window = window
+        self.window = window
         self._trials: dict[str, Trial] = {}
         self._waiting: deque[Trial] = deque()
         self._ended: dict[str, Event] = {}
@@ -37,9 +40,9 @@ class Flight:
 
     def room(self, num_free: int) -> int:
         """Returns how many trials are to be proposed now, where ``num_free`` slots are free."""
-        if self._window is None:
+        if self.window is None:
             return num_free - len(self._waiting)
-        return self._window - len(self._trials)
+        return self.window - len(self._trials)
 
     def name(self) -> str:
         """Returns a name for the next trial's place, which the oracle takes for a tuner's."""
@@ -78,7 +81,7 @@ class Flight:
         for trial_id in list(self._trials):
             if trial_id in self._ended:
                 yield self._trials.pop(trial_id), self._ended.pop(trial_id)
-            elif self._window is not None:
+            elif self.window is not None:
                 return
 
     def give_up(self) -> list[Trial]:

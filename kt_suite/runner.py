@@ -14,6 +14,14 @@ import keras_tuner
 
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.resumption import (
+    RunProgress,
+    history_of,
+    load_progress,
+    restore_model,
+    restore_monitor,
+    save_progress,
+)
 from kt_suite.executors.subset import cut_fit_arguments
 from kt_suite.executors.training import (
     CHECKPOINT,
@@ -56,6 +64,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 
     score: str
     keep_checkpoints: int | str
+    _checkpoint_interval: float | None = None
 
     def for_worker(self) -> Any:
         """Returns a copy that trains in another process: with the hypermodel and the settings, without the search."""
@@ -84,6 +93,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         self._spec = spec
         self._monitors: list[Any] = []
         self._is_cut_short = False
+        self._progress: RunProgress | None = None
+        self._kept_at = time.monotonic()
         self._best_run_loss, self._was_built = float("inf"), True
 
     def _end_attempt(self, trial: Trial, result: Any) -> tuple[list[RunRecord], bool]:
@@ -161,9 +172,14 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         own = self._callbacks_of_run(trial, plan.index, callbacks)
         if trial.data_share < 1:
             args, kwargs = cut_fit_arguments(args, kwargs, trial.data_share, self.oracle.seed)
+        self._progress = load_progress(self._spec.directory, plan.index)
+        if self._progress is not None:
+            restore_monitor(monitor, self._progress, self._spec.directory)
         began = time.monotonic()
         result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
         monitor.seconds = time.monotonic() - began
+        if self._progress is not None:
+            result = history_of(monitor)
         self._keep_build_config(self._model)
         if self._spec.keeps_state:
             save_state(self._model, state_path(self._spec.directory, plan.index))
@@ -207,7 +223,13 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             requires_objective=is_plain and validates_each_epoch and not isinstance(objective, DefaultObjective),
             keeps_weights=self.keep_checkpoints != 0,
             should_stop=self._should_stop,
+            keep=self._keep_progress if is_plain and self._checkpoint_interval is not None else None,
         )
+
+    def _keep_progress(self, monitor: RunMonitor) -> None:
+        if time.monotonic() - self._kept_at >= (self._checkpoint_interval or 0):
+            save_progress(self._spec.directory, monitor, was_built=self._was_built)
+            self._kept_at = time.monotonic()
 
     def _report_of(self, trial: Trial) -> Any:
         def report(one: Report) -> Decision:
@@ -220,7 +242,9 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         """Builds and trains one model; returns what training returned. Kept apart for AutoKeras, which overrides it."""
         model = self._try_build(trial.hyperparameters)
         self._was_built = model.built
-        if self._spec.parent_directory is not None:
+        if self._progress is not None:
+            restore_model(model, self._progress, self._spec.directory)
+        elif self._spec.parent_directory is not None:
             self._go_on_from(self._spec.parent_directory, model)
         return self.hypermodel.fit(trial.hyperparameters, model, *args, **self._fit_options(trial, kwargs))
 
@@ -234,6 +258,10 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             kwargs["epochs"] = trial.budget
         if self._spec.parent_directory is not None:
             kwargs["initial_epoch"] = trial.initial_epoch
+        if self._progress is not None:
+            kwargs["initial_epoch"] = self._progress.next_epoch
+            if self._progress.is_over or self._monitors[-1].is_pruned:
+                kwargs["epochs"] = self._progress.next_epoch
         return {**options, **kwargs}
 
     def _override_compile_args(self, model: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from kt_suite.errors import InputError, KTSuiteError, SearchFailedError, rule
 from kt_suite.executors.base import Event, Executor, TrialSpec
+from kt_suite.executors.resumption import carry_over, forget_progress
 from kt_suite.flight import Flight
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
@@ -25,8 +26,9 @@ from kt_suite.pruners.base import Pruner
 from kt_suite.storage import Storage
 from kt_suite.trial import Decision, Report, RunRecord, TrialRecord, TrialStatus
 
-# Workers that a trial may cost before it is held to be the cause, and failed.
+# Workers that a trial may cost before it is held to be the cause, and failed; and machines, where it seldom is.
 MAX_LOSSES = 2
+MAX_MACHINE_LOSSES = 20
 
 
 class Search:
@@ -75,7 +77,7 @@ class Search:
         self._planned_epochs: int | None = None
         self._num_runs = 1
         self._flight = Flight(window)
-        self._losses: Counter[str] = Counter()
+        self._losses: Counter[tuple[str, str]] = Counter()
         self._num_hyperparameters = len(oracle.hyperparameters.space)
         self._over: str | None = None
         self._is_idle = False
@@ -187,6 +189,8 @@ class Search:
         self.storage.write_attempt("begin", trial.snapshot(), {})
         directory = attempt_directory(self.directory, record.trial_id, record.attempt)
         directory.mkdir(parents=True, exist_ok=True)
+        if record.attempt > 1 and self._flight.window is None:  # a resumed run is the same only by and large
+            carry_over(attempt_directory(self.directory, record.trial_id, record.attempt - 1), directory)
         self._flight.start(trial, slot)
         self._log("on_trial_begin", record)
         self.runner.on_trial_begin(trial)
@@ -239,21 +243,24 @@ class Search:
             trial.hyperparameters = HyperParameters.from_config(event.hyperparameters)
             trial.hyperparameters.used = dict(event.used or {})
         self._conclude(trial, event)
+        if event.kind != "lost":
+            forget_progress(attempt_directory(self.directory, trial.trial_id, event.attempt))
         if self.pruner is not None and event.kind == "done" and not trial.record.epochs:
             remedy = "Report each epoch with self.report_epoch(trial, epoch, metrics), or drop the pruner."
             raise InputError(rule("A pruner's trials", "report epochs", f"none from trial {trial.trial_id}", remedy))
-        if event.kind == "lost" and self._may_be_lost_again(trial):
+        if event.kind == "lost" and self._may_be_lost_again(trial, event):
             self.books.requeue_lost(trial)
             self._store_end(trial)
         else:
             self._end(trial)
 
-    def _may_be_lost_again(self, trial: Trial) -> bool:
-        self._losses[trial.trial_id] += 1
-        if self._losses[trial.trial_id] <= MAX_LOSSES:
+    def _may_be_lost_again(self, trial: Trial, event: Event) -> bool:
+        cause, most = ("machine", MAX_MACHINE_LOSSES) if event.is_blameless else ("worker", MAX_LOSSES)
+        self._losses[trial.trial_id, cause] += 1
+        if self._losses[trial.trial_id, cause] <= most:
             return True
         trial.status = TrialStatus.FAILED
-        trial.message = f"Its worker died {self._losses[trial.trial_id]} times. The last time: {trial.message}"
+        trial.message = f"It lost its {cause} {most + 1} times. The last time: {trial.message}"
         return False
 
     def _conclude(self, trial: Trial, event: Event) -> None:

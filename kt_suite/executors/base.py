@@ -54,6 +54,7 @@ class Event:
             object was at work.
         message: Traceback or reason.
         is_final: Whether a failure must not be tried again.
+        is_blameless: Whether a loss cannot be the trial's doing, because the machine was lost.
         error: An error that must end the search, because every other trial would end like this one.
     """
 
@@ -65,6 +66,7 @@ class Event:
     hyperparameters: dict[str, Any] | None = None
     message: str | None = None
     is_final: bool = False
+    is_blameless: bool = False
     error: BaseException | None = None
 
 

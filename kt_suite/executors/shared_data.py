@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import abc
+import atexit
+import io
+import shutil
+import tarfile
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,35 +40,94 @@ class _DatasetFile:
         return tf.data.Dataset.load(self.path)
 
 
-def pack(data: Any, directory: Path) -> Any:
-    """Returns ``data`` with large arrays and ``tf.data`` sets inside it replaced by references to files in
-    ``directory``.
+@dataclass(frozen=True)
+class _DatasetArchive:
+    content: np.ndarray
+
+    def load(self) -> Any:
+        import tensorflow as tf
+
+        directory = tempfile.mkdtemp(prefix="kt-suite-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)  # read for as long as this process lives
+        with tarfile.open(fileobj=io.BytesIO(self.content.tobytes())) as tar:
+            tar.extractall(directory, filter="data")
+        return tf.data.Dataset.load(f"{directory}/dataset")
+
+
+class DataStore(abc.ABC):
+    """Keeps large data for workers, so that they do not travel with every trial."""
+
+    @abc.abstractmethod
+    def keep_array(self, array: np.ndarray) -> Any:
+        """Returns what travels in the place of an array."""
+
+    @abc.abstractmethod
+    def keep_dataset(self, dataset: Any) -> Any:
+        """Returns what travels in the place of a ``tf.data.Dataset``."""
+
+
+class FileStore(DataStore):
+    """Writes data into a directory that the workers see.
+
+    Args:
+        directory: The directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def keep_array(self, array: np.ndarray) -> Any:
+        if array.nbytes < _LARGE_BYTES or array.dtype.hasobject:
+            return array
+        path = self._directory / f"{uuid.uuid4().hex}.npy"
+        np.save(path, array, allow_pickle=False)
+        return _ArrayFile(str(path))
+
+    def keep_dataset(self, dataset: Any) -> Any:
+        path = self._directory / uuid.uuid4().hex
+        dataset.save(str(path))
+        return _DatasetFile(str(path))
+
+
+class TravellingStore(DataStore):
+    """Leaves arrays where they are, for a carrier that stores each of them once, and turns data sets into bytes."""
+
+    def keep_array(self, array: np.ndarray) -> Any:
+        return array
+
+    def keep_dataset(self, dataset: Any) -> Any:
+        with tempfile.TemporaryDirectory() as directory:
+            dataset.save(f"{directory}/dataset")
+            archive = io.BytesIO()
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                tar.add(f"{directory}/dataset", arcname="dataset")
+        return _DatasetArchive(np.frombuffer(archive.getvalue(), np.uint8))
+
+
+def pack(data: Any, store: DataStore) -> Any:
+    """Returns ``data`` with arrays and ``tf.data`` sets inside it replaced by what ``store`` has travel for them.
 
     Raises:
         InputError: A data set without end, which cannot be written.
     """
-    if isinstance(data, np.ndarray) and data.nbytes >= _LARGE_BYTES and not data.dtype.hasobject:
-        path = directory / f"{uuid.uuid4().hex}.npy"
-        np.save(path, data, allow_pickle=False)
-        return _ArrayFile(str(path))
+    if isinstance(data, np.ndarray):
+        return store.keep_array(data)
     if hasattr(data, "element_spec") and hasattr(data, "cardinality"):
         if int(data.cardinality()) == -1:
             raise InputError(
                 rule("A data set for worker processes", "have an end", data, 'Use take(), or executor="inline".')
             )
-        path = directory / uuid.uuid4().hex
-        data.save(str(path))
-        return _DatasetFile(str(path))
+        return store.keep_dataset(data)
     if isinstance(data, Mapping):
-        return {name: pack(item, directory) for name, item in data.items()}
+        return {name: pack(item, store) for name, item in data.items()}
     if type(data) in (tuple, list):
-        return type(data)(pack(item, directory) for item in data)
+        return type(data)(pack(item, store) for item in data)
     return data
 
 
 def unpack(data: Any) -> Any:
     """Returns what :func:`pack` was given; arrays are mapped read-only, so that workers share their memory."""
-    if isinstance(data, (_ArrayFile, _DatasetFile)):
+    if isinstance(data, (_ArrayFile, _DatasetFile, _DatasetArchive)):
         return data.load()
     if isinstance(data, Mapping):
         return {name: unpack(item) for name, item in data.items()}

@@ -40,6 +40,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         requires_objective: Whether an epoch without the objective is an error at once.
         keeps_weights: Whether weights are remembered at all.
         should_stop: Asked after every batch; truth ends the run there.
+        keep: Called with this monitor after every epoch, to leave what a retry could go on from.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         requires_objective: bool = False,
         keeps_weights: bool = True,
         should_stop: Callable[[], bool] | None = None,
+        keep: Callable[[RunMonitor], None] | None = None,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -69,6 +71,7 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         self._requires_objective = requires_objective
         self._keeps_weights = keeps_weights
         self._should_stop = should_stop
+        self._keep = keep
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self._should_stop is not None and self._should_stop():
@@ -82,9 +85,36 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self.first_epoch = epoch
         self.curve.append(metrics)
         self._remember(metrics)
+        if self._keep is not None:
+            self._keep(self)  # before the report: a decision is waited for, and the process may die meanwhile
+        if not self._goes_on(epoch, metrics):
+            self.model.stop_training = True
+
+    def _goes_on(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         decision = self._report(Report(self.run, epoch, metrics, time=time.time(), attempt=self._attempt))
-        if decision is not Decision.CONTINUE:
-            self.model.stop_training = self.is_pruned = True
+        self.is_pruned = self.is_pruned or decision is not Decision.CONTINUE
+        return not self.is_pruned
+
+    def restore(
+        self,
+        first_epoch: int,
+        curve: list[dict[str, float]],
+        best_epoch: int | None,
+        weights: list[np.ndarray] | None,
+    ) -> None:
+        """Takes up a run where another process left it, and reports its epochs again, as those of this attempt.
+
+        Args:
+            first_epoch: The epoch that the run began with.
+            curve: Metrics of each epoch since.
+            best_epoch: Index in ``curve`` of the epoch whose weights are remembered.
+            weights: These weights.
+        """
+        self.first_epoch, self.curve = first_epoch, curve
+        self.best_epoch, self.weights = best_epoch, weights
+        if best_epoch is not None:
+            self._best = to_loss(float(self.objective.get_value(curve[best_epoch])), self.objective.direction)
+        all(self._goes_on(epoch, metrics) for epoch, metrics in enumerate(curve, first_epoch))
 
     def _remember(self, metrics: Mapping[str, float]) -> None:
         if self.which == "last" or not self.objective.has_value(metrics):

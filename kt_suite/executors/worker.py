@@ -19,10 +19,10 @@ class Link:
     """The worker's end of the pipe.
 
     Args:
-        connection: The pipe to the driver.
+        connection: The pipe to the driver, or what works like one.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._is_stopped = False
 
@@ -102,9 +102,20 @@ def _serve(connection: Connection) -> None:
     sys.path[:] = search_path
     import cloudpickle
 
+    serve(connection, cloudpickle.loads(payload))
+
+
+def serve(connection: Any, runner: Any) -> None:
+    """Trains the attempts that come through a connection, one after the other, until it closes.
+
+    Args:
+        connection: Has ``send``, ``recv`` and ``poll``, like a pipe.
+        runner: The shipped tuner.
+    """
+    import cloudpickle
+
     from kt_suite.executors.shared_data import unpack
 
-    runner = cloudpickle.loads(payload)
     runner._fit_args, runner._fit_kwargs = unpack(runner._fit_args), unpack(runner._fit_kwargs)
     link = Link(connection)
     runner._begin_attempts(link.report, link.should_stop)
