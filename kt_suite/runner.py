@@ -223,8 +223,11 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             requires_objective=is_plain and validates_each_epoch and not isinstance(objective, DefaultObjective),
             keeps_weights=self.keep_checkpoints != 0,
             should_stop=self._should_stop,
-            keep=self._keep_progress if is_plain and self._checkpoint_interval is not None else None,
+            keep=self._keep_progress if is_plain and self._may_keep_progress() else None,
         )
+
+    def _may_keep_progress(self) -> bool:
+        return self._checkpoint_interval is not None and not self._overrides("_build_and_fit_model")
 
     def _keep_progress(self, monitor: RunMonitor) -> None:
         if time.monotonic() - self._kept_at >= (self._checkpoint_interval or 0):

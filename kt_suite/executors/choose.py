@@ -8,7 +8,7 @@ from kt_suite.errors import InputError, near, rule
 from kt_suite.executors.base import Executor
 from kt_suite.executors.inline import InlineExecutor
 
-NAMES = ("auto", "inline", "processes")
+NAMES = ("auto", "inline", "processes", "ray")
 
 
 def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | None) -> Executor:
@@ -21,6 +21,7 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
 
     Raises:
         InputError: An unknown name, or an option that the executor does not have.
+        MissingExtraError: Ray is not installed.
     """
     if executor not in NAMES and not isinstance(executor, Executor):
         raise InputError(rule("executor", f"be an Executor, or one of {list(NAMES)}", executor, near(executor, NAMES)))
@@ -30,6 +31,10 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
         from kt_suite.executors.processes import ProcessExecutor
 
         return ProcessExecutor(workers, trial_timeout=trial_timeout)
+    if executor == "ray":
+        from kt_suite.executors.ray import RayExecutor
+
+        return RayExecutor(workers, trial_timeout=trial_timeout)
     for name, value in (("workers", workers), ("trial_timeout", trial_timeout)):
         if value is not None:
             raise InputError(
