@@ -188,9 +188,9 @@ class RayExecutor(WorkerExecutor):
             worker.machine, worker.is_shared = rest
             return
         if kind in ("report", "event") and not worker.is_shared:
-            *rest, files = rest
             if worker.spec is not None:
-                write_files(Path(worker.spec.directory), files)
+                write_files(Path(worker.spec.directory), rest[-1])
+            rest = rest[:-1]
         yield from super()._take(worker, kind, *rest)
 
     def _bind(self) -> None:
