@@ -40,8 +40,8 @@ def rows(records: Iterable[TrialRecord], direction: str) -> list[Row]:
 
     Returns:
         Dicts with the keys ``rank`` (from 1; ``None`` without a score to rank by), ``trial_id``, ``status``,
-        ``score``, ``score_std``, ``best_epoch`` (from 0), ``epochs``, ``seconds``, ``values``, ``metrics``,
-        and ``message``.
+        ``score``, ``score_std`` (over runs), ``standard_error`` (of the score), ``fold_scores``, ``best_epoch`` (from
+        0), ``epochs``, ``seconds``, ``values``, ``metrics`` and ``message``.
 
     Example:
         >>> from kt_suite.trial import TrialRecord
@@ -57,6 +57,8 @@ def rows(records: Iterable[TrialRecord], direction: str) -> list[Row]:
             "status": record.status,
             "score": record.score,
             "score_std": record.score_std,
+            "standard_error": record.standard_error,
+            "fold_scores": record.fold_scores,
             "best_epoch": record.best_epoch,
             "epochs": record.epochs,
             "seconds": record.seconds,
@@ -160,6 +162,8 @@ def _caption(records: Sequence[TrialRecord], shared: Mapping[str, Any]) -> Text:
     lines = []
     if len(counts) > 1:
         lines.append(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if any(record.standard_error is not None for record in records):
+        lines.append("±: standard error of the mean over folds or runs")
     if shared:
         lines.append(f"the same in all: {values_text(shared)}")
     return Text("\n".join(lines))
@@ -168,7 +172,8 @@ def _caption(records: Sequence[TrialRecord], shared: Mapping[str, Any]) -> Text:
 def _score(record: TrialRecord) -> str:
     if record.score is None:
         return ""
-    return number(record.score) + ("" if record.score_std is None else f" ± {number(record.score_std)}")
+    error = record.standard_error
+    return number(record.score) + ("" if error is None else f" ± {number(error)}")
 
 
 def _epoch(record: TrialRecord) -> str:

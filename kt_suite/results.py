@@ -9,16 +9,16 @@ from typing import Any
 
 from kt_suite import leaderboard
 from kt_suite.errors import InputError, ProjectError, rule
+from kt_suite.fold_models import FoldModels
 from kt_suite.hyperparameters import describe
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.oracles.base import Oracle
-from kt_suite.runner import TrialRunner
 from kt_suite.space import Space
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
 
 
-class SearchResults(TrialRunner):
+class SearchResults(FoldModels):
     """The part of a tuner that describes its search and reads what came of it."""
 
     executor: Any

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kt_suite.executors.training import CHECKPOINT, STATES
+from kt_suite.executors.training import CHECKPOINTS, STATES
 from kt_suite.oracles.books import keeps_state
 from kt_suite.oracles.trial import Trial
 from kt_suite.search import attempt_directory
@@ -25,7 +25,7 @@ class Retention:
         self._project = project
         self._oracle = oracle
         self._keep = keep
-        self._with_weights = self._holding(CHECKPOINT)
+        self._with_weights = self._holding(CHECKPOINTS)
         self._with_state = self._holding(STATES)
 
     def _holding(self, pattern: str) -> set[str]:
@@ -39,7 +39,7 @@ class Retention:
         for other in directory.parent.glob("attempt_*"):
             if other != directory:
                 shutil.rmtree(other, ignore_errors=True)
-        if (directory / CHECKPOINT).exists():
+        if any(directory.glob(CHECKPOINTS)):
             self._with_weights.add(trial.trial_id)
         if any(directory.glob(STATES)):
             self._with_state.add(trial.trial_id)
@@ -51,7 +51,8 @@ class Retention:
             return
         best = {one.trial_id for one in self._oracle.get_best_trials(int(self._keep)) if one.score is not None}
         for trial_id in self._with_weights - best:
-            (self._directory(trial_id) / CHECKPOINT).unlink(missing_ok=True)
+            for path in self._directory(trial_id).glob(CHECKPOINTS):
+                path.unlink()
         self._with_weights &= best
 
     def _directory(self, trial_id: str) -> Path:

@@ -1,4 +1,4 @@
-"""How a tuner trains one attempt of a trial with Keras, and loads what came of it."""
+"""How a tuner trains one attempt of a trial with Keras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from kt_suite.errors import InputError, ProjectError, rule
+from kt_suite.errors import InputError, rule
 from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.resumption import (
     RunProgress,
@@ -32,6 +32,7 @@ from kt_suite.executors.training import (
     fresh_keras,
     load_state,
     load_weights,
+    run_checkpoint,
     save_state,
     save_weights,
 )
@@ -39,9 +40,10 @@ from kt_suite.hypermodel import fit_options, overrides_fit
 from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
-from kt_suite.runs import RunPlan, repeats
+from kt_suite.planning import RunPlanner
+from kt_suite.runs import RunPlan, fit_arguments
 from kt_suite.search import attempt_directory
-from kt_suite.seeds import generators_kept, trial_seed
+from kt_suite.seeds import trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
 
 _BUILD_CONFIG = "build_config.json"
@@ -65,6 +67,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     score: str
     keep_checkpoints: int | str
     _checkpoint_interval: float | None = None
+    _planner: RunPlanner
 
     def for_worker(self) -> Any:
         """Returns a copy that trains in another process: with the hypermodel and the settings, without the search."""
@@ -164,12 +167,13 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def run_plans(self) -> Sequence[RunPlan]:
         """Returns the runs that each trial is made of."""
-        return repeats(self.executions_per_trial)
+        return self._planner.plans
 
     def _train_run(self, trial: Trial, plan: RunPlan, callbacks: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         monitor = self._begin_run(trial, plan, kwargs)
         fresh_keras(monitor.seed)
         own = self._callbacks_of_run(trial, plan.index, callbacks)
+        args, kwargs = fit_arguments(plan, args, kwargs)
         if trial.data_share < 1:
             args, kwargs = cut_fit_arguments(args, kwargs, trial.data_share, self.oracle.seed)
         self._progress = load_progress(self._spec.directory, plan.index)
@@ -201,8 +205,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _keep_build_config(self, model: Any) -> None:
         if not self._was_built:
-            config = json.dumps(model.get_build_config())
-            Path(self._spec.directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+            self._write_build_config(model, self._spec.directory)
 
     def _go_on_from(self, directory: str, model: Any) -> None:
         path = state_path(directory, self._monitors[-1].run)
@@ -295,12 +298,16 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     def _keep_weights(self, monitor: Any, result: Any) -> None:
         if self.keep_checkpoints == 0:
             return
+        model = self._model if monitor.model is None else monitor.model
+        if monitor.plan.rows is not None:
+            save_weights(model, monitor.weights, self._spec.directory, run_checkpoint(monitor.run))
+            return
         scored = score_result(self.oracle.objective, result, self.score, "HyperModel.fit()")
         loss = to_loss(min(scored, key=lambda one: to_loss(one.score, self._direction)).score, self._direction)
         if not loss < self._best_run_loss:
             return
         self._best_run_loss = loss
-        save_weights(self._model if monitor.model is None else monitor.model, monitor.weights, self._spec.directory)
+        save_weights(model, monitor.weights, self._spec.directory)
 
     @property
     def _direction(self) -> str:
@@ -318,37 +325,32 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         attempt = self.oracle.trials[trial_id].record.attempt
         return str(attempt_directory(Path(self.project_dir), trial_id, attempt) / CHECKPOINT)
 
-    def load_model(self, trial: Any) -> Any:
-        """Returns the model of a trial with the weights of its scored epoch.
-
-        Raises:
-            ProjectError: The weights were not kept.
-        """
-        path = Path(self._get_checkpoint_fname(trial.trial_id))
-        if not path.exists():
-            remedy = f"Only the best {self.keep_checkpoints} trials keep theirs: raise keep_checkpoints."
-            raise ProjectError(rule(f"The weights of trial {trial.trial_id}", "be on disk", str(path), remedy))
-        with generators_kept():
-            model = self._try_build(trial.hyperparameters)
+    def _load_weights(self, model: Any, path: Path) -> None:
         config = path.with_name(_BUILD_CONFIG)
         if not model.built and config.exists():
             model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
         with keras_tuner.engine.tuner.maybe_distribute(self.distribution_strategy):
-            load_weights(model, path.parent)
+            load_weights(model, path)
         if model.optimizer is not None:  # unbuilt, it would make every load of the saved model warn
             model.optimizer.build(model.trainable_variables)
-        return model
 
-    def check_fit_options(self, fit_kwargs: dict[str, Any]) -> None:
-        """Raises ``InputError`` for an argument that both ``search`` and ``fit_options`` give."""
+    def _write_build_config(self, model: Any, directory: str | Path) -> None:
+        config = json.dumps(model.get_build_config())
+        Path(directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+
+    def check_fit_options(self, fit_kwargs: dict[str, Any]) -> set[str]:
+        """Raises ``InputError`` for an argument that both ``search`` and ``fit_options`` give; returns those of the
+        latter.
+        """
         if self.hypermodel is None or self._overrides("run_trial"):
-            return
+            return set()
         hp = self.oracle.get_space()
         tuned = fit_options(self.hypermodel, hp)
         self.oracle.update_space(hp)
         for name in sorted(set(tuned) & set(fit_kwargs)):
             remedy = f"{type(self.hypermodel).__name__}.fit_options decides it: drop it here, or fix it there."
             raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
+        return set(tuned)
 
 
 def state_path(directory: str, run: int) -> Path:

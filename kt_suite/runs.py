@@ -1,9 +1,12 @@
-"""The runs that every trial of a search is made of."""
+"""The runs that every trial of a search is made of, and the data that each of them gets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from kt_suite.rows import take
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,33 @@ class RunPlan:
 def repeats(number: int) -> tuple[RunPlan, ...]:
     """Returns ``number`` runs that differ in their seeds only."""
     return tuple(RunPlan(index, repeat=index) for index in range(number))
+
+
+def fold_runs(splits: Sequence[tuple[Any, Any]], num_repeats: int) -> tuple[RunPlan, ...]:
+    """Returns the runs of cross-validation: the repetitions of the first fold, then those of the second, and so on."""
+    return tuple(
+        RunPlan(fold * num_repeats + repeat, fold, None, repeat, rows, validation_rows)
+        for fold, (rows, validation_rows) in enumerate(splits)
+        for repeat in range(num_repeats)
+    )
+
+
+def fit_arguments(
+    plan: RunPlan, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns the arguments of ``model.fit`` for one run.
+
+    Args:
+        plan: The run.
+        args: Positional arguments of ``fit`` for all samples; ``(x, y)`` where the plan names rows.
+        kwargs: Keyword arguments of ``fit`` for all samples.
+    """
+    kwargs = dict(kwargs)
+    if plan.rows is None:
+        return args, kwargs
+    weights = kwargs.get("sample_weight")
+    held_out = [take(part, plan.validation_rows) for part in (*args, weights)]
+    kwargs["validation_data"] = tuple(part for part in held_out if part is not None)
+    if weights is not None:
+        kwargs["sample_weight"] = take(weights, plan.rows)
+    return tuple(take(part, plan.rows) for part in args), kwargs

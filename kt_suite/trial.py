@@ -6,6 +6,8 @@ Nothing here imports TensorFlow or KerasTuner, so that a stored search can be sh
 from __future__ import annotations
 
 import enum
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,6 +138,24 @@ class TrialRecord:
     def is_finished(self) -> bool:
         """Whether nothing more will happen to the trial."""
         return self.status in TrialStatus.FINISHED
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the score as a mean over folds (over runs without folds); ``None`` with fewer than two.
+
+        It takes folds for independent, which they are not quite, as they share samples to train on: read it as a scale.
+        """
+        scores = self.fold_scores or [run.score for run in self.runs if run.score is not None]
+        return statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+
+    @property
+    def fold_scores(self) -> list[float]:
+        """The score of each fold, a mean over repetitions, in the order of folds; empty without cross-validation."""
+        folds: dict[int, list[float]] = {}
+        for run in self.runs:
+            if run.score is not None and run.fold is not None:
+                folds.setdefault(run.fold, []).append(run.score)
+        return [statistics.fmean(scores) for _, scores in sorted(folds.items())]
 
     @property
     def used_values(self) -> dict[str, Any]:

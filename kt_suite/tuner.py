@@ -11,12 +11,14 @@ from kt_suite.checks import check_arguments, check_data, check_environment, chec
 from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, rule
 from kt_suite.executors.choose import make_executor
+from kt_suite.folds import predicts_classes
 from kt_suite.hypermodel import as_hypermodel, fit_options, overrides_fit
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger
 from kt_suite.oracles import books
 from kt_suite.oracles.base import Oracle
+from kt_suite.planning import FACT, RunPlanner
 from kt_suite.project import create_project, find_project, project_path
 from kt_suite.pruners import pruner_for
 from kt_suite.results import SearchResults
@@ -56,6 +58,9 @@ class Tuner(SearchResults):
         score: The epoch of a run that counts: ``"best"`` or ``"last"``.
         tensorboard: Log directory for TensorBoard; ``None`` for none.
         keep_checkpoints: Number of best trials whose weights stay on disk, or ``"all"``.
+        cross_validation: Folds that each trial is trained on, whose mean is its score: a number (shuffled by the seed,
+            stratified where targets are classes), any splitter of scikit-learn, or pairs of training and validation
+            rows.
         pruner: Stops trials that cannot win in mid-training: a ``Pruner``, or the name of one.
         time_budget: Wall-clock time of the whole search: seconds, or a timedelta. The running trial stops at its next
             batch.
@@ -92,6 +97,7 @@ class Tuner(SearchResults):
         score: str = "best",
         tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
         keep_checkpoints: int | str = 10,
+        cross_validation: Any = None,
         pruner: Any = None,
         time_budget: float | datetime.timedelta | None = None,
         patience: int | None = None,
@@ -110,6 +116,9 @@ class Tuner(SearchResults):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.distribution_strategy = distribution_strategy
         self.executions_per_trial = executions_per_trial
+        self._planner = RunPlanner(cross_validation, executions_per_trial)
+        if cross_validation is not None and self._overrides("run_trial"):
+            raise InputError(rule("cross_validation", "be None where run_trial is overridden", cross_validation))
         self.executor = make_executor(executor, workers=workers, trial_timeout=trial_timeout)
         self.score, self.keep_checkpoints = score, keep_checkpoints
         self.tensorboard = None if tensorboard is None else os.path.abspath(tensorboard)
@@ -143,6 +152,8 @@ class Tuner(SearchResults):
 
     # The space
 
+    _predicts_classes: bool | None = None
+
     def _populate_initial_space(self) -> None:
         """Builds until every conditional scope that can be active has been. Kept apart for AutoKeras, which overrides
         it.
@@ -154,6 +165,7 @@ class Tuner(SearchResults):
         self.oracle.update_space(hp)
         with generators_kept():
             self._sample_model = discover(self.oracle, self._build_and_ask)
+        self._predicts_classes = predicts_classes(getattr(self._sample_model, "loss", None))
 
     def _build_and_ask(self, hp: Any) -> Any:
         model = self._build_hypermodel(hp)
@@ -181,9 +193,8 @@ class Tuner(SearchResults):
         Args:
             *fit_args: As for ``model.fit``: inputs and targets.
             **fit_kwargs: As for ``model.fit``: ``validation_data``, ``epochs``, ``callbacks`` (copied for each run;
-                or a function that
-                makes a list) and so on. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each
-                epoch.
+                or a function that makes a list), ``sample_weight`` and so on. ``groups`` is for splitters that keep
+                groups together. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each epoch.
 
         Raises:
             InputError: Data or arguments that cannot be used, before anything is trained.
@@ -191,9 +202,10 @@ class Tuner(SearchResults):
         """
         self._call = (fit_args, dict(fit_kwargs))
         verbose = fit_kwargs.pop("verbose", 1)
-        self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
         with generators_kept():
-            self._prepare(fit_args, fit_kwargs)
+            fit_args, fit_kwargs = self._planner.arrange(fit_args, fit_kwargs)
+            fit_kwargs = self._prepare(fit_args, fit_kwargs)
+        self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
         storage = self._storage = self._open_storage()
         search = Search(
             self.oracle,
@@ -208,7 +220,9 @@ class Tuner(SearchResults):
             window=self._window,
         )
         with storage.lock(), generators_kept():
-            storage.update_facts(self._changing_facts())
+            if any(one.is_finished for one in storage.trials()):
+                self._planner.check_continues(storage.fact(FACT), self.project_dir)
+            storage.update_facts({**self._changing_facts(), FACT: self._planner.facts})
             self.on_search_begin()
             search.run(self._info(fit_kwargs))
             self.on_search_end()
@@ -237,7 +251,7 @@ class Tuner(SearchResults):
             fit_args, fit_kwargs = self._call[0], dict(self._call[1])
         self.search(*fit_args, **fit_kwargs)
 
-    def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
+    def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         check_environment()
         is_plain = not (self._overrides("run_trial") or overrides_fit(self.hypermodel))
         x, y = inputs_of(fit_args, fit_kwargs)
@@ -252,9 +266,12 @@ class Tuner(SearchResults):
                 self._populate_initial_space()
                 self._check_model_is_compiled()
                 self._reconcile()
-        self.check_fit_options(fit_kwargs)
+        tuned = self.check_fit_options(fit_kwargs)
         if is_plain:
             check_space(self.oracle.hyperparameters)
+        return self._planner.plan(
+            fit_args, fit_kwargs, classes=self._predicts_classes, seed=self.oracle.seed, tuned=tuned
+        )
 
     def _loggers(self, verbose: Any) -> list[Logger]:
         loggers: list[Logger] = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite.errors import InputError, rule
+from kt_suite.rows import is_dataset, num_samples, take
 
 # The places of data in the signature of ``keras.Model.fit``: fit(x, y, ...).
 _POSITIONAL = ("x", "y")
@@ -40,7 +41,7 @@ def cut_fit_arguments(
     given = dict(zip(_POSITIONAL, args, strict=False))
     data = {name: given.get(name, kwargs.get(name)) for name in _DATA}
     rest = {name: value for name, value in kwargs.items() if name not in _DATA}
-    if _is_dataset(data["x"]):
+    if is_dataset(data["x"]):
         data["x"] = _take_batches(data["x"], share)
     else:
         data, rest = _split_validation(data, rest)
@@ -62,40 +63,6 @@ def choose(num: int, share: float, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(num)[:num_chosen])
 
 
-def take(data: Any, indices: np.ndarray) -> Any:
-    """Returns samples of arrays, tensors, data frames, or lists, tuples and dicts of these."""
-    if data is None:
-        return None
-    if isinstance(data, Mapping):
-        return {name: take(value, indices) for name, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return type(data)(take(value, indices) for value in data)
-    if hasattr(data, "iloc"):
-        return data.iloc[indices]
-    if not hasattr(data, "shape"):
-        raise _cannot_be_cut(data)
-    if type(data).__module__.partition(".")[0] == "tensorflow":
-        import tensorflow as tf
-
-        return tf.gather(data, indices)
-    return data[indices]
-
-
-def num_samples(data: Any) -> int:
-    """Returns the number of samples in data of the kinds that :func:`take` cuts."""
-    while isinstance(data, (Mapping, list, tuple)) and data:
-        data = next(iter(data.values() if isinstance(data, Mapping) else data))
-    shape = getattr(data, "shape", None)
-    if not shape:
-        raise _cannot_be_cut(data)
-    return int(shape[0])
-
-
-def _cannot_be_cut(data: Any) -> InputError:
-    remedy = "Give NumPy arrays, tensors, data frames or a tf.data.Dataset."
-    return InputError(rule('Training data under budget="data"', "be of a kind that can be cut", data, remedy))
-
-
 def _split_validation(data: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     split = rest.get("validation_split") or 0.0
     if not split or rest.get("validation_data") is not None:
@@ -107,10 +74,6 @@ def _split_validation(data: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[
     trained_on = {name: take(value, np.arange(first)) for name, value in data.items()}
     rest = {name: value for name, value in rest.items() if name != "validation_split"}
     return trained_on, {**rest, "validation_data": held_out}
-
-
-def _is_dataset(data: Any) -> bool:
-    return hasattr(data, "take") and hasattr(data, "cardinality")
 
 
 def _take_batches(dataset: Any, share: float) -> Any:

@@ -20,6 +20,7 @@ from kt_suite.objective import check_reported, scalars, to_loss
 from kt_suite.trial import Decision, Report
 
 CHECKPOINT = "checkpoint.weights.h5"
+CHECKPOINTS = "checkpoint*.weights.h5"
 STATES = "state_*.weights.h5"
 # A full collection takes as long as a tiny trial; models are freed soon enough by one every few runs.
 _COLLECT_EVERY = 8
@@ -182,20 +183,27 @@ def _without_optimizer(model: Any) -> Iterator[None]:
         model.optimizer = optimizer
 
 
-def save_weights(model: Any, weights: Sequence[np.ndarray] | None, directory: str | Path) -> None:
-    """Writes a model's weights (or ``weights`` in their place) as ``checkpoint.weights.h5`` in ``directory``."""
+def run_checkpoint(run: int) -> str:
+    """Returns the name of the file of the weights of one run, where the weights of every run are kept."""
+    return CHECKPOINTS.replace("*", f"_{run}")
+
+
+def save_weights(
+    model: Any, weights: Sequence[np.ndarray] | None, directory: str | Path, name: str = CHECKPOINT
+) -> None:
+    """Writes a model's weights (or ``weights`` in their place) as ``name`` in ``directory``."""
     if weights is not None:
         model.set_weights(weights)
     # The optimizer's state belongs to the last epoch, not to these weights: without it the file is honest, and a
     # third in size.
     with _without_optimizer(model):
-        model.save_weights(Path(directory) / CHECKPOINT)
+        model.save_weights(Path(directory) / name)
 
 
-def load_weights(model: Any, directory: str | Path) -> None:
+def load_weights(model: Any, path: str | Path) -> None:
     """Reads what :func:`save_weights` wrote."""
     with _without_optimizer(model):
-        model.load_weights(Path(directory) / CHECKPOINT)
+        model.load_weights(path)
 
 
 def save_state(model: Any, path: str | Path) -> None:

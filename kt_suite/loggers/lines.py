@@ -44,10 +44,11 @@ def reason_line(trial: TrialRecord) -> str:
 
 
 def score_text(trial: TrialRecord) -> str:
-    """Returns the score of a trial, with its spread over runs."""
+    """Returns the score of a trial, with its standard error over folds or runs."""
     if trial.score is None:
         return ""
-    return number(trial.score) + ("" if trial.score_std is None else f" ± {number(trial.score_std)}")
+    error = trial.standard_error
+    return number(trial.score) + ("" if error is None else f" ± {number(error)}")
 
 
 def status_text(trial: TrialRecord) -> str:

@@ -18,14 +18,16 @@ PACKAGE = ROOT / "kt_suite"
 # A module may import its own part and those of lower floors; parts of one floor are strangers to each other.
 FLOORS = [
     {"errors", "seeds", "_version"},
-    {"hyperparameters", "objective", "trial", "data", "runs"},
-    {"space", "hypermodel", "checks", "discovery", "limits", "pareto", "leaderboard"},
+    {"hyperparameters", "objective", "trial", "data", "rows"},
+    {"space", "hypermodel", "checks", "discovery", "limits", "pareto", "leaderboard", "runs", "folds", "ensemble"},
+    {"planning"},
     {"brackets", "surrogates", "storage", "distribution"},
     {"acquisition", "pruners", "loggers", "project", "report"},
     {"oracles", "executors"},
     {"flight"},
     {"search"},
     {"retention", "runner"},
+    {"fold_models"},
     {"results"},
     {"tuner"},
     {"tuners"},

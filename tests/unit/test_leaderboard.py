@@ -89,9 +89,9 @@ def test_a_failed_trial_says_why_in_one_line():
     assert "1 completed, 1 failed" in shown
 
 
-def test_scores_of_several_runs_show_their_spread_and_epochs_are_counted_from_one():
-    runs = [RunRecord(0, 1), RunRecord(1, 2)]
-    shown = text(record(0, 0.9, score_std=0.01, best_epoch=4, epochs=20, runs=runs))
+def test_scores_of_several_runs_show_their_standard_error_and_epochs_are_counted_from_one():
+    runs = [RunRecord(0, 1, 0.89), RunRecord(1, 2, 0.91)]
+    shown = text(record(0, 0.9, best_epoch=4, epochs=20, runs=runs))
     assert "0.9000 ± 0.0100" in shown
     assert "5/10" in shown
 

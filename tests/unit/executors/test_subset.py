@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kt_suite.errors import InputError
-from kt_suite.executors.subset import choose, cut_fit_arguments, take
+from kt_suite.executors.subset import choose, cut_fit_arguments
+from kt_suite.rows import take
 
 X = np.arange(20.0).reshape(10, 2)
 Y = np.arange(10)

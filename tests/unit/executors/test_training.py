@@ -14,6 +14,7 @@ import pytest
 import kt_suite as kts
 from kt_suite.errors import InputError, ObjectiveError
 from kt_suite.executors.training import (
+    CHECKPOINT,
     RunMonitor,
     accepts,
     copy_callbacks,
@@ -219,7 +220,7 @@ def test_weights_come_back_without_the_optimizer_and_without_a_warning(trained: 
     save_weights(trained, best, tmp_path)
     assert trained.optimizer.iterations == 1
     again = build()
-    load_weights(again, tmp_path)
+    load_weights(again, tmp_path / CHECKPOINT)
     assert all(np.array_equal(one, other) for one, other in zip(again.get_weights(), best, strict=True))
     assert again.optimizer.iterations == 0
     trained.fit(np.ones((4, 2)), np.ones(4), verbose=0)

@@ -19,7 +19,7 @@ from kt_suite.loggers.console import Console
 from kt_suite.loggers.lines import printable
 from kt_suite.loggers.live_view import LiveView
 from kt_suite.loggers.progress import SearchProgress
-from kt_suite.trial import Report, TrialStatus
+from kt_suite.trial import Report, RunRecord, TrialStatus
 from tests.unit.loggers.fake_search import entry, make_info, make_reports, make_trial, play, play_trial
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,7 +100,8 @@ def test_more_detail_is_a_line_an_epoch() -> None:
 
 
 def test_the_spread_over_runs_is_shown() -> None:
-    assert "val_accuracy=0.9000 ± 0.0100 (best)" in "\n".join(lines_of(make_trial(0, score_std=0.01)))
+    runs = [RunRecord(0, 1, 0.89), RunRecord(1, 2, 0.91)]
+    assert "val_accuracy=0.9000 ± 0.0100 (best)" in "\n".join(lines_of(make_trial(0, runs=runs)))
 
 
 def test_a_retried_attempt_is_not_counted() -> None:
@@ -195,7 +196,7 @@ def test_long_names_that_begin_alike_are_all_shown() -> None:
 def test_a_log_file_of_another_encoding_gets_escapes() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     console = rich.console.Console(file=file, width=200, force_terminal=False)
-    play(Console(1, console), make_info(), [make_trial(0, score_std=0.1, values={"größe": "大"})])
+    play(Console(1, console), make_info(), [make_trial(0, values={"größe": "大"})])
     file.seek(0)
     assert "gr\\xf6\\xdfe=\\u5927" in file.read()
 
