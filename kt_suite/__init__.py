@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from kt_suite._version import __version__
 
 if TYPE_CHECKING:
-    from keras_tuner import SklearnTuner
-
     from kt_suite import applications, engine, errors, executors, models, oracles, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
@@ -22,7 +20,15 @@ if TYPE_CHECKING:
     from kt_suite.oracles import Oracle
     from kt_suite.oracles.synchronized import synchronized
     from kt_suite.tuner import Tuner
-    from kt_suite.tuners import BayesianOptimization, GridSearch, Hyperband, QuasiRandomSearch, RandomSearch, TPESearch
+    from kt_suite.tuners import (
+        BayesianOptimization,
+        GridSearch,
+        Hyperband,
+        QuasiRandomSearch,
+        RandomSearch,
+        SklearnTuner,
+        TPESearch,
+    )
 
 _HOMES = {
     "HyperModel": "kt_suite.hypermodel",

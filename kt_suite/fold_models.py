@@ -5,19 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kt_suite.checks import inputs_of
 from kt_suite.ensemble import ensemble
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.executors.training import accepts, copy_callbacks, fresh_keras, run_checkpoint, save_weights
 from kt_suite.hypermodel import fit_options
 from kt_suite.oracles.trial import Trial
 from kt_suite.runner import TrialRunner
-from kt_suite.seeds import generators_kept
+from kt_suite.runs import RunPlan, fit_arguments
+from kt_suite.seeds import generators_kept, trial_seed
 
 _REFITS = ("retrain", "ensemble")
 
 
 class FoldModels(TrialRunner):
-    """The part of a tuner that gives models."""
+    """The part of a tuner that gives models.
+
+    Keras models come from the weights that were kept. Estimators of scikit-learn leave no files, as only pickle could
+    write them: they are fitted again from their trial's values and seed, to the same, on the data of the last search.
+    """
 
     def cross_val_models(self, trial: Any) -> list[Any]:
         """Returns the models of a trial's runs, in the order of folds, each with the weights of its scored epoch.
@@ -31,6 +37,8 @@ class FoldModels(TrialRunner):
         """
         trial = self._trial(trial)
         self._check_cross_validated("cross_val_models()")
+        if self._tunes_estimators:
+            return [self._fitted(trial, plan) for plan in self.run_plans()]
         return [self._load(trial, run_checkpoint(run.index)) for run in trial.record.runs]
 
     def get_best_models(self, num_models: int = 1, refit: str | None = None) -> list[Any]:
@@ -53,7 +61,7 @@ class FoldModels(TrialRunner):
             self._check_cross_validated("refit")
         trials = self.oracle.get_best_trials(num_models)
         if refit == "ensemble":
-            return [ensemble(self.cross_val_models(trial)) for trial in trials]
+            return [self._ensemble(self.cross_val_models(trial)) for trial in trials]
         return [self.load_model(trial) for trial in trials]
 
     def load_model(self, trial: Any) -> Any:
@@ -63,6 +71,8 @@ class FoldModels(TrialRunner):
         Raises:
             ProjectError: The weights were not kept, or the samples to train on are not known.
         """
+        if self._tunes_estimators:
+            return self._fitted(trial)
         path = Path(self._get_checkpoint_fname(trial.trial_id))
         if path.exists() or self._planner.cross_validation is None:
             return self._load(trial, path.name)
@@ -83,10 +93,35 @@ class FoldModels(TrialRunner):
         self._load_weights(model, path)
         return model
 
-    def _retrain(self, trial: Any) -> Any:
+    def _fitted(self, trial: Any, plan: RunPlan | None = None) -> Any:
+        # Estimators leave no files: what pickle would write, nobody should read. Values and seed give the same again.
+        from kt_suite.estimators import fit
+
+        self._check_has_data()
+        seed = trial.seed if plan is None else trial_seed(trial.seed, plan.index)
+        args, kwargs = self._fit_args, self._fit_kwargs
+        if plan is not None:
+            args, kwargs = fit_arguments(plan, args, kwargs)
+        with generators_kept():
+            fresh_keras(seed)
+            estimator = self._try_build(trial.hyperparameters)
+            fit(estimator, *inputs_of(args, kwargs), kwargs.get("sample_weight"))
+        return estimator
+
+    def _ensemble(self, models: list[Any]) -> Any:
+        if not self._tunes_estimators:
+            return ensemble(models)
+        from kt_suite.estimators import MeanOfEstimators
+
+        return MeanOfEstimators(models)
+
+    def _check_has_data(self) -> None:
         if not hasattr(self, "_fit_args"):
-            remedy = 'Call search() with the data first, or give refit="ensemble".'
-            raise ProjectError(rule("A model to be retrained", "get the data of the search", None, remedy))
+            remedy = "Call search() with the data first; the models of folds of Keras need none."
+            raise ProjectError(rule("A model to be trained again", "get the data of the search", None, remedy))
+
+    def _retrain(self, trial: Any) -> Any:
+        self._check_has_data()
         hp = trial.hyperparameters
         fresh_keras(trial.seed)
         model = self._try_build(hp)

@@ -163,6 +163,15 @@ def predicts_classes(loss: Any) -> bool | None:
     return False if any(word in name for word in _NUMBERS) else None
 
 
+def model_predicts_classes(model: Any) -> bool | None:
+    """Whether a compiled model, or an estimator, predicts classes; ``None`` where that is not known."""
+    if hasattr(model, "get_params"):
+        from sklearn.base import is_classifier
+
+        return bool(is_classifier(model))
+    return predicts_classes(getattr(model, "loss", None))
+
+
 def facts_of(cross_validation: Any, splits: Sequence[Split], *data: Any) -> dict[str, Any]:
     """Returns what is stored of folds: enough to refuse to go on with other data or other splits."""
     return {

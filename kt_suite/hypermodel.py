@@ -149,6 +149,11 @@ def prepare_fit(hypermodel: Any, hp: Any, model: Any, *args: Any, **kwargs: Any)
     return kwargs
 
 
+def is_estimator(model: Any) -> bool:
+    """Whether ``model`` is an estimator of scikit-learn, or behaves as one."""
+    return not isinstance(model, keras.Model) and all(hasattr(model, name) for name in ("fit", "predict", "get_params"))
+
+
 def overrides_fit(hypermodel: Any) -> bool:
     """Whether a hypermodel trains in a way of its own."""
     return hypermodel is not None and type(hypermodel).fit not in (HyperModel.fit, keras_tuner.HyperModel.fit)

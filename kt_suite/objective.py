@@ -15,8 +15,10 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner.src.engine import objective as kt_objective
+from keras_tuner.src.engine.metrics_tracking import infer_metric_direction as kt_infer_direction
 
 from kt_suite.errors import InputError, ObjectiveError, near, rule
+from kt_suite.scorers import KERAS_NAMES, callable_name, is_scorer_name, scorer_names
 
 Objective = keras_tuner.Objective
 MultiObjective = kt_objective.MultiObjective
@@ -24,24 +26,54 @@ DefaultObjective = kt_objective.DefaultObjective
 
 
 def create_objective(objective: Any) -> Any:
-    """Returns the objective object that a name, an ``Objective``, a list of them or ``None`` stands for.
+    """Returns the objective object that a name, an ``Objective``, a scorer, a list of them or ``None`` stands for.
+
+    Names of scikit-learn's scorers, such as ``"f1_macro"``, mean the score on validation samples, reported as
+    ``"val_f1_macro"``; only ``"accuracy"`` keeps Keras' meaning, the accuracy in training.
 
     Raises:
         InputError: The name's direction is unknown, or the direction is neither ``"min"`` nor ``"max"``.
     """
     if isinstance(objective, list):
         return MultiObjective([create_objective(part) for part in objective])
-    if isinstance(objective, str) and _is_maximised(objective):
-        return Objective(objective, "max")
+    if callable(objective) and not isinstance(objective, (type, Objective)):
+        return ScorerObjective(f"val_{callable_name(objective)}", objective)
+    if isinstance(objective, str) and (found := _known(objective)) is not None:
+        return found
     try:
         made = kt_objective.create_objective(objective)
     except (ValueError, TypeError) as error:
         remedy = f'Give kt_suite.Objective({objective!r}, direction="min") or "max".'
+        remedy = f"{near(objective, [*_MAXIMISED, *scorer_names()])} {remedy}".lstrip()
         raise InputError(rule("objective", "be a metric whose direction is known", objective, remedy)) from error
     for part in getattr(made, "objectives", [made]):
         if part.direction not in ("min", "max"):
             raise InputError(rule(f"The direction of objective {part.name!r}", 'be "min" or "max"', part.direction))
     return made
+
+
+class ScorerObjective(keras_tuner.Objective):  # type: ignore[misc]
+    """The score that a callable gives, which is computed on validation samples; more is better.
+
+    Args:
+        name: Name under which it is reported.
+        scorer: ``scorer(estimator, x, y)``.
+    """
+
+    def __init__(self, name: str, scorer: Any) -> None:
+        super().__init__(name, "max")
+        self.scorer = scorer
+
+
+def _known(name: str) -> Any:
+    """Returns the objective of a name that KerasTuner does not know the direction of, or ``None``."""
+    if name in KERAS_NAMES:
+        return Objective(name, "max") if name == "accuracy" else None
+    if not name.startswith("val_") and is_scorer_name(name):  # scorers see validation samples only
+        return Objective(f"val_{name}", "max")
+    if _is_maximised(name) or (kt_infer_direction(name) is None and is_scorer_name(name)):
+        return Objective(name, "max")
+    return None
 
 
 # What KerasTuner takes for metrics to be minimised, because Keras has them and its own list lacks them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,25 @@ def with_rows(data: Any) -> Any:
             return type(data)(with_rows(item) for item in data)
         return np.asarray(data)
     return data
+
+
+def split_validation(data: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Carries out ``validation_split`` as ``fit`` does it: the last samples validate.
+
+    Args:
+        data: ``x``, ``y`` and ``sample_weight`` of ``fit``.
+        rest: The other keyword arguments of ``fit``.
+    """
+    split = rest.get("validation_split") or 0.0
+    if not split or rest.get("validation_data") is not None:
+        return data, rest
+    num = num_samples(data["x"])
+    first = math.floor(num * (1.0 - split))
+    parts = {name: take(value, np.arange(first, num)) for name, value in data.items()}
+    held_out = tuple(part for part in parts.values() if part is not None)
+    trained_on = {name: take(value, np.arange(first)) for name, value in data.items()}
+    rest = {name: value for name, value in rest.items() if name != "validation_split"}
+    return trained_on, {**rest, "validation_data": held_out}
 
 
 def leaves(data: Any) -> list[Any]:

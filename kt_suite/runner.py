@@ -36,12 +36,13 @@ from kt_suite.executors.training import (
     save_state,
     save_weights,
 )
-from kt_suite.hypermodel import fit_options, overrides_fit
+from kt_suite.hypermodel import fit_options, is_estimator, overrides_fit
 from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
 from kt_suite.oracles.books import OracleView
 from kt_suite.oracles.trial import Trial
 from kt_suite.planning import RunPlanner
 from kt_suite.runs import RunPlan, fit_arguments
+from kt_suite.scoring import scorers_for, with_scoring
 from kt_suite.search import attempt_directory
 from kt_suite.seeds import trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
@@ -67,6 +68,10 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     score: str
     keep_checkpoints: int | str
     _checkpoint_interval: float | None = None
+    _tunes_estimators = False
+    _predicts_classes: bool | None = None
+    _scorers: Mapping[str, Any] = {}
+    _metric_functions: Sequence[Any] = ()
     _planner: RunPlanner
 
     def for_worker(self) -> Any:
@@ -174,16 +179,19 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         fresh_keras(monitor.seed)
         own = self._callbacks_of_run(trial, plan.index, callbacks)
         args, kwargs = fit_arguments(plan, args, kwargs)
+        args, kwargs, scoring = with_scoring(scorers_for(self.oracle.objective), args, kwargs)
         if trial.data_share < 1:
             args, kwargs = cut_fit_arguments(args, kwargs, trial.data_share, self.oracle.seed)
         self._progress = load_progress(self._spec.directory, plan.index)
         if self._progress is not None:
             restore_monitor(monitor, self._progress, self._spec.directory)
         began = time.monotonic()
-        result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*own, monitor]})
+        result = self._build_and_fit_model(trial, *args, **{**kwargs, "callbacks": [*scoring, *own, monitor]})
         monitor.seconds = time.monotonic() - began
         if self._progress is not None:
             result = history_of(monitor)
+        if isinstance(result, dict) and monitor.model is None:
+            return result  # an estimator's scores; it is fitted again when it is asked for
         self._keep_build_config(self._model)
         if self._spec.keeps_state:
             save_state(self._model, state_path(self._spec.directory, plan.index))
@@ -247,12 +255,22 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         """Builds and trains one model; returns what training returned. Kept apart for AutoKeras, which overrides it."""
         model = self._try_build(trial.hyperparameters)
+        if is_estimator(model):
+            return self._fit_estimator(model, args, kwargs)
         self._was_built = model.built
         if self._progress is not None:
             restore_model(model, self._progress, self._spec.directory)
         elif self._spec.parent_directory is not None:
             self._go_on_from(self._spec.parent_directory, model)
         return self.hypermodel.fit(trial.hyperparameters, model, *args, **self._fit_options(trial, kwargs))
+
+    def _fit_estimator(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, float]:
+        from kt_suite.estimators import fit_and_score
+
+        objective, metrics = self.oracle.objective, self._metric_functions
+        scores = fit_and_score(model, objective, args, kwargs, scorers=self._scorers, metrics=metrics)
+        self._monitors[-1].report_at_once(scores)
+        return scores
 
     def _fit_options(self, trial: Trial, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Returns the arguments of ``HyperModel.fit``: what is tuned, what was given, and the budget of the trial."""
@@ -285,8 +303,10 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     def _try_build(self, hp: Any) -> Any:
         """Builds a model in the scope of the distribution, and checks it."""
         model = self._build_hypermodel(hp)
-        if not isinstance(model, keras.Model):
-            raise keras_tuner.errors.FatalTypeError(rule("build", "return a keras.Model", model))
+        if not isinstance(model, keras.Model) and not is_estimator(model):
+            raise keras_tuner.errors.FatalTypeError(rule("build", "return a keras.Model or an estimator", model))
+        if is_estimator(model):
+            return model
         if self.max_model_size and model.built and model.count_params() > self.max_model_size:
             size = rule(
                 "The number of parameters", f"be at most max_model_size={self.max_model_size}", model.count_params()

@@ -11,8 +11,8 @@ from kt_suite.checks import check_arguments, check_data, check_environment, chec
 from kt_suite.discovery import discover, reconcile
 from kt_suite.errors import InputError, rule
 from kt_suite.executors.choose import make_executor
-from kt_suite.folds import predicts_classes
-from kt_suite.hypermodel import as_hypermodel, fit_options, overrides_fit
+from kt_suite.folds import model_predicts_classes
+from kt_suite.hypermodel import as_hypermodel, fit_options, is_estimator, overrides_fit
 from kt_suite.hyperparameters import HyperParameters
 from kt_suite.limits import Limits
 from kt_suite.loggers.base import Logger
@@ -152,8 +152,6 @@ class Tuner(SearchResults):
 
     # The space
 
-    _predicts_classes: bool | None = None
-
     def _populate_initial_space(self) -> None:
         """Builds until every conditional scope that can be active has been. Kept apart for AutoKeras, which overrides
         it.
@@ -165,7 +163,9 @@ class Tuner(SearchResults):
         self.oracle.update_space(hp)
         with generators_kept():
             self._sample_model = discover(self.oracle, self._build_and_ask)
-        self._predicts_classes = predicts_classes(getattr(self._sample_model, "loss", None))
+        model = self._sample_model
+        self._tunes_estimators = is_estimator(model) and not overrides_fit(self.hypermodel)
+        self._predicts_classes = model_predicts_classes(model)
 
     def _build_and_ask(self, hp: Any) -> Any:
         model = self._build_hypermodel(hp)
@@ -178,6 +178,8 @@ class Tuner(SearchResults):
         if self.hypermodel is None or overrides_fit(self.hypermodel) or self._overrides("run_trial"):
             return
         model, self._sample_model = self._sample_model, None
+        if self._tunes_estimators:
+            return
         if not hasattr(model, "compiled") or not model.compiled:
             raise InputError(
                 rule("build", "return a compiled keras.Model", model, "Call model.compile before returning it.")
@@ -266,6 +268,10 @@ class Tuner(SearchResults):
                 self._populate_initial_space()
                 self._check_model_is_compiled()
                 self._reconcile()
+        if self._tunes_estimators:
+            from kt_suite.estimators import check_estimators
+
+            check_estimators(self.oracle.objective, self._scorers, fit_args, fit_kwargs, self._planner.cross_validation)
         tuned = self.check_fit_options(fit_kwargs)
         if is_plain:
             check_space(self.oracle.hyperparameters)

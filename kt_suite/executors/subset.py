@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite.errors import InputError, rule
-from kt_suite.rows import is_dataset, num_samples, take
+from kt_suite.rows import is_dataset, num_samples, split_validation, take
 
 # The places of data in the signature of ``keras.Model.fit``: fit(x, y, ...).
 _POSITIONAL = ("x", "y")
@@ -44,7 +44,7 @@ def cut_fit_arguments(
     if is_dataset(data["x"]):
         data["x"] = _take_batches(data["x"], share)
     else:
-        data, rest = _split_validation(data, rest)
+        data, rest = split_validation(data, rest)
         indices = choose(num_samples(data["x"]), share, seed)
         data = {name: take(value, indices) for name, value in data.items()}
     present = {name: value for name, value in data.items() if value is not None and name not in given}
@@ -61,19 +61,6 @@ def choose(num: int, share: float, seed: int) -> np.ndarray:
     """
     num_chosen = max(1, math.floor(share * num + 0.5))
     return np.sort(np.random.default_rng(seed).permutation(num)[:num_chosen])
-
-
-def _split_validation(data: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    split = rest.get("validation_split") or 0.0
-    if not split or rest.get("validation_data") is not None:
-        return data, rest
-    num = num_samples(data["x"])
-    first = math.floor(num * (1.0 - split))
-    parts = {name: take(value, np.arange(first, num)) for name, value in data.items()}
-    held_out = tuple(part for part in parts.values() if part is not None)
-    trained_on = {name: take(value, np.arange(first)) for name, value in data.items()}
-    rest = {name: value for name, value in rest.items() if name != "validation_split"}
-    return trained_on, {**rest, "validation_data": held_out}
 
 
 def _take_batches(dataset: Any, share: float) -> Any:

@@ -117,6 +117,12 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self._best = to_loss(float(self.objective.get_value(curve[best_epoch])), self.objective.direction)
         all(self._goes_on(epoch, metrics) for epoch, metrics in enumerate(curve, first_epoch))
 
+    def report_at_once(self, metrics: Mapping[str, float]) -> None:
+        """Reports a training that knows no epochs, once it is done."""
+        self.curve.append(dict(metrics))
+        decision = self._report(Report(self.run, 0, metrics, time=time.time(), attempt=self._attempt))
+        self.is_pruned = decision is not Decision.CONTINUE
+
     def _remember(self, metrics: Mapping[str, float]) -> None:
         if self.which == "last" or not self.objective.has_value(metrics):
             return

@@ -18,9 +18,10 @@ PACKAGE = ROOT / "kt_suite"
 # A module may import its own part and those of lower floors; parts of one floor are strangers to each other.
 FLOORS = [
     {"errors", "seeds", "_version"},
+    {"scorers"},
     {"hyperparameters", "objective", "trial", "data", "rows"},
     {"space", "hypermodel", "checks", "discovery", "limits", "pareto", "leaderboard", "runs", "folds", "ensemble"},
-    {"planning"},
+    {"planning", "estimators", "predictions", "scoring"},
     {"brackets", "surrogates", "storage", "distribution"},
     {"acquisition", "pruners", "loggers", "project", "report"},
     {"oracles", "executors"},
