@@ -101,7 +101,7 @@ def test_estimators_are_scored_on_validation_data_too() -> None:
 @pytest.mark.parametrize(
     ("options", "fit", "message"),
     [
-        ({"objective": "val_loss"}, {}, 'must be "score", or the name of a scorer'),
+        ({"objective": "val_loss"}, {}, "or the name of a scorer"),
         ({"objective": "accuracy"}, {}, 'Give "val_accuracy"'),
         ({"objective": kts.Objective("val_f1_makro", "max")}, {}, "scorer of scikit-learn"),
         ({"cross_validation": None}, {}, "scored on other samples"),
