@@ -13,7 +13,7 @@ from kt_suite.errors import ProjectError, StorageError, rule
 from kt_suite.storage import Storage
 
 # What may differ when a search goes on: how long it does, where it trains and what becomes of the result.
-_FREE = frozenset({"max_trials", "executor", "tensorboard", "keep_checkpoints", "save", "folder"})
+_FREE = frozenset({"max_trials", "executor", "workers", "tensorboard", "keep_checkpoints", "save", "folder"})
 _WORDS = {"model": "MODEL", "digest": "The content of the data file (by SHA-256)"}
 FACT = "cli"
 
@@ -29,6 +29,7 @@ class Call:
         executions_per_trial, tensorboard, keep_checkpoints, save, fix: Arguments too.
         digest: SHA-256 of the data file, in hex; ``None`` for a built-in set.
         folder: The folder the call was made in, where modules are looked for.
+        workers: An argument too.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Call:
     fix: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
     folder: str = ""
+    workers: int | None = None
 
     @classmethod
     def of(cls, project: Path) -> Call | None:

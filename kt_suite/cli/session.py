@@ -89,6 +89,7 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
         **({"max_epochs": call.epochs} if is_scheduled(call.tuner) else {"max_trials": call.max_trials}),
         seed=call.seed,
         executor=call.executor,
+        workers=call.workers,
         executions_per_trial=call.executions_per_trial,
         directory=str(project.parent),
         project_name=project.name,

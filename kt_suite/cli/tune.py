@@ -78,6 +78,11 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
 )
 @click.option("--executor", default="auto", show_default=True, help="Where and how trials train.")
 @click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Workers of the executors processes and ray.  [default: one for each GPU, else for each core]",
+)
+@click.option(
     "--objective",
     metavar="METRIC",
     help="Metric that ranks the trials.  [default: the model's own (ready ones: val_accuracy for classes), "

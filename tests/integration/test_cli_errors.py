@@ -247,7 +247,7 @@ def test_only_free_settings_may_change_when_a_search_goes_on(tmp_path):
     call = Call("m:A", "iris", None, None, "random", 12, 20, "auto", None, None, 0, 1, None, 10, None)
     Storage.create(tmp_path, {"user": call.facts()}).close()
     assert Call.of(tmp_path) == call
-    for changes in ({"max_trials": 20}, {"executor": "inline"}, {"save": "/a.keras"}, {"folder": "/b"}):
+    for changes in ({"max_trials": 20}, {"executor": "inline"}, {"workers": 2}, {"save": "/a.keras"}, {"folder": "/b"}):
         Call(**{**vars(call), **changes}).check_continues(tmp_path)
     for changes, what in [
         ({"model": "m:B"}, "MODEL must be 'm:A'"),
