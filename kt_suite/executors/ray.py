@@ -202,13 +202,13 @@ class RayExecutor(WorkerExecutor):
                 self._waiting.remove(item)
                 idle.slot = spec.trial.record.slot
                 idle.run(spec)
+        if not self._waiting:
+            return
         lacking = Counter(_key(needs) for _, needs in self._waiting)
         lacking.subtract(_key(worker.needs) for worker in self._workers if not worker.is_ready)
-        if not any(number > 0 for number in lacking.values()):
-            return
         for worker in [one for one in self._workers if one.spec is None]:
             key = _key(worker.needs)
-            if worker.is_ready or lacking[key] < 0:  # it holds what a waiting trial may need
+            if worker.is_ready or lacking[key] < 0:  # it holds what a trial waits for, and suits none
                 lacking[key] += not worker.is_ready
                 self._dismiss(worker)
         for key, number in lacking.items():
