@@ -52,8 +52,8 @@ class Tuner(SearchResults):
         tuner_id: Not used; for old scripts.
         overwrite: Whether an earlier search of the same name is removed. It is resumed otherwise.
         executions_per_trial: Runs of each trial, whose mean is its score.
-        executor: ``"inline"``, ``"processes"``, ``"auto"`` to have it chosen, or an ``Executor``.
-        workers: Number of worker processes; one for each GPU, else for each core, if ``None``.
+        executor: ``"inline"``, ``"processes"``, ``"ray"``, ``"auto"`` to have it chosen, or an ``Executor``.
+        workers: Number of workers at most; one for each GPU, else for each core, if ``None``.
         trial_timeout: Seconds after which a trial in a worker process is ended as failed.
         score: The epoch of a run that counts: ``"best"`` or ``"last"``.
         tensorboard: Log directory for TensorBoard; ``None`` for none.

@@ -3,5 +3,6 @@
 from kt_suite.executors.base import Event, Executor, TrialSpec
 from kt_suite.executors.inline import InlineExecutor
 from kt_suite.executors.processes import ProcessExecutor
+from kt_suite.executors.ray import RayExecutor
 
-__all__ = ["Event", "Executor", "InlineExecutor", "ProcessExecutor", "TrialSpec"]
+__all__ = ["Event", "Executor", "InlineExecutor", "ProcessExecutor", "RayExecutor", "TrialSpec"]

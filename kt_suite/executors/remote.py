@@ -16,7 +16,7 @@ from typing import Any
 
 import cloudpickle
 
-from kt_suite.executors.worker import serve
+from kt_suite.executors.worker import leave_with, serve
 
 # Content by file name, relative to the directory of an attempt; ``None`` for a file that is gone.
 Files = dict[str, "bytes | None"]
@@ -131,6 +131,7 @@ class RemoteWorker:
         threads: int,
         token: tuple[str, str],
     ) -> None:
+        leave_with(os.getppid())  # Ray leaves workers alone whose own part of it has died
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may share the GPU

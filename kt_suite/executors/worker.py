@@ -74,11 +74,15 @@ def memory_in_use() -> int:
         return 0
 
 
-def _leave_with(driver: int) -> None:
-    """Ends this process within a second of the driver's death, whatever training is doing."""
-    while os.getppid() == driver:
-        time.sleep(0.5)
-    os._exit(1)
+def leave_with(parent: int) -> None:
+    """Has this process end within a second of its parent's death, whatever training is doing."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main(descriptor: int, driver: int) -> None:
@@ -89,7 +93,7 @@ def main(descriptor: int, driver: int) -> None:
         driver: Process id of the driver.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
-    threading.Thread(target=_leave_with, args=(driver,), daemon=True).start()
+    leave_with(driver)
     connection = Connection(descriptor)
     try:
         _serve(connection)

@@ -150,3 +150,27 @@ def test_memory_is_given_back_by_replacing_workers(tmp_path: Path) -> None:
     tuner.on_trial_begin = lambda trial: pids.update(one.pid for one in workers_of(os.getpid()))
     tuner.search(verbose=0)
     assert len(pids) == 3
+
+
+def test_the_driver_hardly_grows_over_three_hundred_trials(tmp_path: Path) -> None:
+    class Small(kt_suite.RandomSearch):
+        def run_trial(self, trial, *args, **kwargs):
+            rate = trial.hyperparameters.Float("rate", 0.0, 1.0)
+            for epoch in range(3):
+                self.report_epoch(trial, epoch, {"loss": rate / (epoch + 1), "val_loss": rate})
+            return rate
+
+    num_warm, num_trials = 50, 300
+    tuner = Small(
+        max_trials=num_warm + num_trials,
+        seed=0,
+        executor="processes",
+        workers=2,
+        directory=tmp_path,
+        tensorboard=tmp_path / "logs",
+    )
+    driver, sizes = psutil.Process(), []
+    tuner.on_trial_end = lambda trial: sizes.append(driver.memory_info().rss)
+    tuner.search(verbose=0)
+    assert len(sizes) == num_warm + num_trials
+    assert (sizes[-1] - sizes[num_warm - 1]) / num_trials < 0.2e6
