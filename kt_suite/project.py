@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -96,4 +97,16 @@ def versions() -> dict[str, str]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+    return found
+
+
+def devices() -> list[str]:
+    """Returns what the machine of the driver can compute with, each as a text."""
+    import tensorflow as tf
+
+    found = [f"{os.cpu_count()} CPU cores"]
+    for device in tf.config.list_physical_devices():
+        if device.device_type != "CPU":
+            name = tf.config.experimental.get_device_details(device).get("device_name", device.device_type)
+            found.append(str(name))
     return found

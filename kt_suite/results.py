@@ -11,8 +11,10 @@ from kt_suite import leaderboard
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.fold_models import FoldModels
 from kt_suite.hyperparameters import describe
+from kt_suite.limits import Limits
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.oracles.base import Oracle
+from kt_suite.project import devices
 from kt_suite.space import Space
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialRecord
@@ -23,6 +25,7 @@ class SearchResults(FoldModels):
 
     executor: Any
     tensorboard: str | None
+    _limits: Limits
     _path: Path
     _storage: Storage | None
     _user_facts: dict[str, Any]
@@ -50,6 +53,8 @@ class SearchResults(FoldModels):
             "space_size": Space(self.oracle.hyperparameters).size(),
             "executor": self.executor.name,
             "executor_reason": self.explain_execution(),
+            "devices": devices(),
+            "time_budget": self._limits.time_budget,
             "tensorboard": self.tensorboard,
             "user": self._user_facts,
             "notes": self.oracle.notes() if isinstance(self.oracle, Oracle) else [],

@@ -171,6 +171,8 @@ class Tuner(SearchResults):
         model = self._build_hypermodel(hp)
         if not self._overrides("run_trial"):
             fit_options(self.hypermodel, hp)
+            if isinstance(self.oracle, Oracle):
+                self.oracle.note_asked(hp.used)
         return model
 
     def _check_model_is_compiled(self) -> None:

@@ -16,7 +16,15 @@ from kt_suite_tensorboard.search import Search
 from kt_suite_tensorboard.search_file import SearchFile
 
 _STATIC = Path(__file__).parent / "static"
-_MODULES = ("dom.js", "table.js", "panel.js", "page.js", "report.js")  # each after those it imports
+_MODULES = (
+    "dom.js",
+    "details.js",
+    "table.js",
+    "brush.js",
+    "panel.js",
+    "page.js",
+    "report.js",
+)  # each after those it imports
 _MAX_TRIALS = 2000  # above, each view is stored in one form only
 # What the file may do: run what it holds. It cannot reach the network.
 _POLICY = (

@@ -8,7 +8,10 @@ from typing import Any
 from kt_suite_tensorboard.figures.view import finite
 from kt_suite_tensorboard.search import Search, Trial
 
-COLUMNS = ("id", "number", "status", "score", "std", "epochs", "seconds", "runs", "attempt", "message", "values")
+COLUMNS = (
+    *("id", "number", "status", "score", "std", "error", "epochs", "seconds", "runs", "attempt", "message", "values"),
+    "tasks",
+)
 _MAX_MESSAGE = 200
 _NOT_FACTS = {"space", "search_id", "process"}
 
@@ -24,9 +27,11 @@ def leaderboard(search: Search, after: int = -1) -> dict[str, Any]:
 
     Returns:
         Values that JSON can hold. ``rows`` follow ``columns``; the values of a row follow ``parameters``, with
-        ``None`` where a hyperparameter was not active, and may be shorter where the space has grown since.
+        ``None`` where a hyperparameter was not active, and may be shorter where the space has grown since. The scores
+        of a row on each task follow ``tasks``.
     """
     parameters = list(search.space())
+    tasks = list(dict.fromkeys(run.task for trial in search.trials for run in trial.runs if run.task is not None))
     result: dict[str, Any] = {
         "id": search.facts["search_id"],
         "name": search.name,
@@ -36,8 +41,9 @@ def leaderboard(search: Search, after: int = -1) -> dict[str, Any]:
         "report": search.report,
         "facts": facts(search),
         "parameters": parameters,
+        "tasks": tasks,
         "columns": COLUMNS,
-        "rows": [_row(trial, parameters) for trial in search.trials if trial.event > after],
+        "rows": [_row(trial, parameters, tasks) for trial in search.trials if trial.event > after],
     }
     return dict(finite(result))
 
@@ -65,17 +71,20 @@ def fact_text(value: Any) -> str:
     return str(value)
 
 
-def _row(trial: Trial, parameters: list[str]) -> list[Any]:
+def _row(trial: Trial, parameters: list[str], tasks: list[str]) -> list[Any]:
+    scores = trial.task_scores()
     return [
         trial.trial_id,
         trial.number,
         trial.status,
         trial.score,
         trial.score_std,
+        trial.standard_error,
         trial.epochs,
         None if trial.seconds is None else round(trial.seconds, 3),
-        trial.num_runs,
+        len(trial.runs),
         trial.attempt,
         trial.last_line[:_MAX_MESSAGE],
         [trial.values[name] if trial.is_active(name) else None for name in parameters],
+        [scores.get(task) for task in tasks],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,11 +33,22 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Run:
+    """One training inside a trial, with the fields of ``kt_suite.trial.RunRecord`` that views need."""
+
+    index: int
+    score: float | None
+    fold: int | None = None
+    task: str | None = None
+    repeat: int | None = None
+
+
+@dataclass(frozen=True)
 class Trial:
     """A trial, with the fields of ``kt_suite.trial.TrialRecord`` that views need.
 
     Attributes:
-        num_runs: How many runs are stored.
+        runs: The runs of the last attempt, once it has ended.
         earlier: The attempts before the last.
         event: Id of the last event that changed it.
     """
@@ -62,7 +74,7 @@ class Trial:
     started: float | None
     ended: float | None
     epochs: int
-    num_runs: int = 0
+    runs: list[Run] = field(default_factory=list)
     earlier: list[Attempt] = field(default_factory=list)
     event: int = 0
 
@@ -77,6 +89,33 @@ class Trial:
         return None if self.started is None or self.ended is None else self.ended - self.started
 
     @property
+    def standard_error(self) -> float | None:
+        """How surely the score is known: the standard error of the mean over the runs; ``None`` with fewer than two."""
+        if self.score_std is None or len(self.runs) < 2:
+            return None
+        return self.score_std / math.sqrt(len(self.runs))
+
+    def run_label(self, index: int) -> str:
+        """Returns what sets a run apart from the others of the trial, such as ``"fold 2"``."""
+        run = next((run for run in self.runs if run.index == index), None)
+        if run is None:
+            return f"run {index}"
+        parts = [
+            f"{name} {getattr(run, name)}"
+            for name in ("task", "fold", "repeat")
+            if len({getattr(other, name) for other in self.runs}) > 1
+        ]
+        return ", ".join(parts) or f"run {index}"
+
+    def task_scores(self) -> dict[str, float]:
+        """Returns the mean score of each task, by its name; empty in a search without tasks."""
+        scores: dict[str, list[float]] = {}
+        for run in self.runs:
+            if run.task is not None and run.score is not None:
+                scores.setdefault(run.task, []).append(run.score)
+        return {task: statistics.fmean(values) for task, values in scores.items()}
+
+    @property
     def last_line(self) -> str:
         """The last line of why it failed."""
         return next((line for line in reversed((self.message or "").splitlines()) if line.strip()), "").strip()
@@ -86,7 +125,7 @@ class Trial:
         return name in self.values and (self.used is None or name in self.used)
 
 
-_OWN_FIELDS = ("num_runs", "earlier", "event")
+_OWN_FIELDS = ("runs", "earlier", "event")
 
 
 def field_names() -> list[str]:
@@ -102,11 +141,13 @@ class Curve:
         trial: The trial.
         run: Index of the run, from 0.
         points: Epoch (from 0) to value, by epoch.
+        label: What it is to the reader, where its trial has several; empty where it has one.
     """
 
     trial: Trial
     run: int
     points: dict[int, float]
+    label: str = ""
 
 
 class CurveSource(Protocol):

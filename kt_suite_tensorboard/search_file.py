@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kt_suite_tensorboard.search import Attempt, Curve, Search, Trial, field_names
+from kt_suite_tensorboard.search import Attempt, Curve, Run, Search, Trial, field_names
 
 _APPLICATION_ID = 0x6B747331
 _VERSION = 1
@@ -162,8 +162,10 @@ def _trials(connection: sqlite3.Connection, after_event: int | None) -> list[Tri
     names = field_names()
     columns = ", ".join(f'"{name}"' for name in names)
     rows = connection.execute(f"SELECT {columns} FROM trial {where}", arguments).fetchall()  # noqa: S608
-    counts = connection.execute(f"SELECT trial_id, COUNT(*) FROM run {where} GROUP BY trial_id", arguments)  # noqa: S608
-    num_runs = dict(map(tuple, counts))
+    runs: dict[str, list[Run]] = {}
+    sql = f'SELECT trial_id, "index", score, fold, task, repeat FROM run {where} ORDER BY trial_id, "index"'  # noqa: S608
+    for trial_id, *run in connection.execute(sql, arguments):
+        runs.setdefault(trial_id, []).append(Run(*run))
     sql = "SELECT trial_id, MAX(id) FROM event WHERE id > ? GROUP BY trial_id"
     events = dict(map(tuple, connection.execute(sql, (after_event or 0,))))
     earlier = _earlier_attempts(connection, [row["trial_id"] for row in rows if row["attempt"] > 1])
@@ -174,9 +176,7 @@ def _trials(connection: sqlite3.Connection, after_event: int | None) -> list[Tri
             fields[name] = json.loads(fields[name]) if fields[name] is not None else None
         trial_id = fields["trial_id"]
         before = [attempt for attempt in earlier.get(trial_id, []) if attempt.attempt < fields["attempt"]]
-        trials.append(
-            Trial(**fields, num_runs=num_runs.get(trial_id, 0), earlier=before, event=events.get(trial_id, 0))
-        )
+        trials.append(Trial(**fields, runs=runs.get(trial_id, []), earlier=before, event=events.get(trial_id, 0)))
     return trials
 
 

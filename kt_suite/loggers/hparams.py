@@ -41,11 +41,13 @@ class SearchColumns:
         objective: What the objective is, such as ``"max val_accuracy"``.
         space: Hyperparameters as config dicts, as in :class:`~kt_suite.loggers.SearchInfo`.
         curves: Tags of the per-epoch scalars, the objective's own first.
+        optional: Names of hyperparameters that some trial did not use.
     """
 
     objective: str
     space: Sequence[Mapping[str, Any]] = ()
     curves: Sequence[str] = ()
+    optional: Sequence[str] = field(default_factory=list)
 
 
 @dataclass
@@ -110,9 +112,10 @@ def experiment(searches: Sequence[SearchColumns]) -> summary_pb2.Summary.Value:
     """
     result = api_pb2.Experiment()
     domains = _domains([entry for search in searches for entry in search.space])
+    optional = {name for search in searches for name in search.optional}
     names_of_searches = [{entry["config"]["name"] for entry in search.space} for search in searches]
     for name, domain in sorted(domains.items()):
-        is_everywhere = all(name in names for names in names_of_searches)
+        is_everywhere = name not in optional and all(name in names for names in names_of_searches)
         _add_hparam(result, name, domain, is_first=is_everywhere and not domain.is_conditional)
     objectives = {search.objective for search in searches}
     title = f"{OBJECTIVE} ({objectives.pop()})" if len(objectives) == 1 else OBJECTIVE

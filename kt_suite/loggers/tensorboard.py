@@ -41,9 +41,10 @@ class TensorBoardLogger(Logger):
     (the score that the search ranks by), ``epochs`` and ``seconds`` of all runs. The tab has no word for
     pruned trials: their status there is "unknown".
 
-    What TensorBoard has once read of a run it keeps. Therefore a session is written with the first report,
-    when the model is built and all values are known; another attempt, also after a resume, gets a run of its
-    own; and nothing says "running". Values that are not finite are left out.
+    What TensorBoard has once read of a run it keeps. Therefore curves are written as they come, yet the
+    session, which makes the attempt a row, when the attempt has ended: only then is it known which
+    hyperparameters it used. Those that it did not are left out of its row. Another attempt, also after a
+    resume, gets a run of its own. Numbers that are not finite are left out.
 
     No thread is started and TensorFlow is not imported; every record is flushed at once.
 
@@ -74,6 +75,7 @@ class TensorBoardLogger(Logger):
         self._attempts: dict[str, _Attempt] = {}
         self._published = stored_columns(self._directory)
         self._tags = set(self._published.curves) if self._published else set()
+        self._optional = set(self._published.optional) if self._published else set()
         self._search = SearchRun(self._directory, info)
         self.on_space(info.space)
         self._search.describe(self._space)
@@ -99,7 +101,7 @@ class TensorBoardLogger(Logger):
         points = {curve_tag(name): value for name, value in report.metrics.items() if is_finite(value)}
         wall_time = report.time or time.time()
         if report.run not in attempt.writers:
-            self._open_run(attempt, report.run, trial, wall_time)
+            attempt.open_run(report.run)
         if points:
             attempt.writers[report.run].scalars(points, step=report.epoch, wall_time=wall_time)
         self._tags.update(points)
@@ -134,18 +136,22 @@ class TensorBoardLogger(Logger):
     def _begin_attempt(self, trial: TrialRecord, number: int) -> _Attempt:
         directory = attempt_directory(self._directory, trial.trial_id, number)
         attempt = _Attempt(trial.attempt, directory, group_name(self._info, trial.trial_id, number))
-        self._open_run(attempt, 0, trial, trial.started or time.time())
+        attempt.open_run(0)
         self._attempts[trial.trial_id] = attempt
         return attempt
 
-    def _open_run(self, attempt: _Attempt, run: int, trial: TrialRecord, wall_time: float) -> None:
-        writer = EventWriter(run_directory(attempt.directory, run))
-        attempt.writers[run] = writer
-        values = {self._names.get(name, name): value for name, value in trial.values.items()}
-        writer.value(hparams.session_start(attempt.group, values, self._kinds, wall_time=wall_time))
+    def _start_sessions(self, attempt: _Attempt, trial: TrialRecord) -> None:
+        """Makes the runs of an attempt sessions of one row, with the values it used."""
+        unused = set(trial.values) - set(trial.used_values)
+        self._optional |= {self._names.get(name, name) for name in unused}
+        values = {self._names.get(name, name): value for name, value in trial.used_values.items()}
+        begin = trial.started or time.time()
+        for writer in attempt.writers.values():
+            writer.value(hparams.session_start(attempt.group, values, self._kinds, wall_time=begin))
 
     def _end_attempt(self, trial: TrialRecord) -> None:
         attempt = self._attempt(trial)
+        self._start_sessions(attempt, trial)
         ended = trial.ended or time.time()
         writer = attempt.writers[0]
         if trial.status == TrialStatus.COMPLETED and is_finite(trial.score):
@@ -173,6 +179,7 @@ class TensorBoardLogger(Logger):
             f"{self._info.direction} {self._info.objective}",
             self._columns,
             sorted(self._tags, key=lambda tag: (tag != own, tag)),
+            sorted(self._optional),
         )
         if columns == self._published:
             return
@@ -190,6 +197,9 @@ class _Attempt:
     directory: Path
     group: str
     writers: dict[int, EventWriter] = field(default_factory=dict)
+
+    def open_run(self, run: int) -> None:
+        self.writers[run] = EventWriter(run_directory(self.directory, run))
 
     def close(self) -> None:
         for writer in self.writers.values():

@@ -269,6 +269,12 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial.message = f"The objective {self.objective.name!r} is {trial.score}."
             trial.status, trial.score = TrialStatus.INVALID, None
 
+    def note_asked(self, names: Iterable[str]) -> None:
+        """Takes note of hyperparameters that building asks for: a trial whose build does not ask for them does not
+        use them.
+        """
+        self._declared.update(names)
+
     def _note_used(self, trial: Any) -> None:
         record, used = trial.snapshot(), trial.hyperparameters.used
         self._declared.update(used)
@@ -346,7 +352,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             checkpoint: What :meth:`checkpoint` returned last.
         """
         self._enqueued = list(checkpoint.get("enqueued", []))
-        self._declared = set(checkpoint.get("declared", []))
+        self._declared |= set(checkpoint.get("declared", []))
         self._run_times.clear()
         self._run_times.update(checkpoint.get("failures", {}))
         self._tried.clear()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kt_suite.errors import InputError, MissingExtraError, StorageError, near, rule
+from kt_suite.errors import InputError, KTSuiteError, MissingExtraError, StorageError, near, rule
 from kt_suite.storage import Storage
 from kt_suite_tensorboard.bundle import bundle
 from kt_suite_tensorboard.figures import VIEWS
@@ -55,21 +55,26 @@ def write_pictures(directory: str | os.PathLike[str], folder: str | os.PathLike[
     Raises:
         ProjectError: There is no search in ``directory``.
         StorageError: Its ``search.db`` is torn, foreign, or from a newer version.
-        MissingExtraError: Plotly, Kaleido or the browser that Kaleido draws with is not installed.
+        MissingExtraError: Plotly or Kaleido is not installed.
+        KTSuiteError: Kaleido finds no browser to draw with.
     """
-    written = []
+    views = {name: view_of(directory, name) for name in VIEWS}
+    shown = {name: view for name, view in views.items() if view.data}
+    figures = [_figure(view, VIEWS[name][0]) for name, view in shown.items()]
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for name in VIEWS:
-        view = view_of(directory, name)
-        if not view.data:
-            continue
-        path = Path(folder) / f"{name}.png"
-        try:
-            _figure(view, VIEWS[name][0]).write_image(path, **_SIZE, scale=2)
-        except (ImportError, ValueError, RuntimeError) as error:
-            raise MissingExtraError("Kaleido, with a Chrome for it,", _EXTRA) from error
-        written.append(path)
-    return written
+    paths = [Path(folder) / f"{name}.png" for name in shown]
+    try:
+        import kaleido  # noqa: F401
+        from plotly.io import write_images  # draws all in one browser
+    except ImportError as error:
+        raise MissingExtraError("Kaleido, with Plotly 6.1 or newer,", _EXTRA) from error
+    heights = [max(_SIZE["height"], view.height) for view in shown.values()]
+    try:
+        write_images(figures, paths, width=_SIZE["width"], height=heights, scale=2)
+    except (OSError, RuntimeError, ValueError) as error:
+        remedy = f"Install one, or name it in the environment variable BROWSER_PATH. Kaleido says: {error}"
+        raise KTSuiteError(rule("Pictures", "be drawn by Chrome or Chromium", "none that starts", remedy)) from error
+    return paths
 
 
 def plot(directory: str | os.PathLike[str], view: str, **options: str) -> Any:
@@ -122,6 +127,7 @@ def _figure(view: View, title: str) -> Any:
     made = view.to_json()
     figure = go.Figure(data=made["data"], layout=made["layout"])
     figure.update_layout(title={"text": title}, template="plotly_white")
+    figure.update_annotations(bgcolor="rgba(255,255,255,0.75)")  # tick labels among lines
     if re.search(r"\w", made["note"]):
         note = {"text": made["note"], "xref": "paper", "yref": "paper", "x": 0, "y": -0.2, "showarrow": False}
         figure.add_annotation(note)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from kt_suite_tensorboard.figures.view import OTHER_COLOR, STATUS_COLORS, View, choose, fast, hover, number, text
 from kt_suite_tensorboard.search import PRUNED, Curve, Search, Trial
 
 _ALL = "all"
+_EACH, _MEAN = "each run", "mean of the runs"
 _NUM_SHOWN = ("30", "100", "300", _ALL)
 _BINS = ("#e3b11f", "#86ad4b", "#2aa876", "#2f97a0", "#3585c0", "#6a51b8")  # the colours of scores, best first
 
@@ -19,38 +22,59 @@ def curves(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     Args:
         searches: The search, first of them.
         options: ``metric``; ``color``: ``"status"`` or ``"value"``; ``trials``: how many of each status are drawn: the
-            best of those with a score, the latest of the others.
+            best of those with a score, the latest of the others; ``runs``: ``"each run"`` of a trial, such as its
+            folds, or the ``"mean of the runs"`` over the epochs that all of them reached; ``marked``: id of a trial
+            that is drawn in any case.
     """
     search = searches[0]
     metric = choose(options, "metric", "Metric", search.metrics() or [search.objective])
     color = choose(options, "color", "Colour by", ["status", "value"])
     num_shown = choose(options, "trials", "At most", list(_NUM_SHOWN), "100")
-    trials = _shown(search, None if num_shown.value == _ALL else int(num_shown.value))
+    runs = choose(options, "runs", "Lines", [_EACH, _MEAN])
+    trials = _shown(search, None if num_shown.value == _ALL else int(num_shown.value), options.get("marked"))
     found = search.file.curves(trials, metric.value)
+    has_several_runs = len({curve.trial.trial_id for curve in found}) < len(found)
+    if has_several_runs:
+        found = _means(found) if runs.value == _MEAN else [replace(c, label=c.trial.run_label(c.run)) for c in found]
     groups = _by_status(found) if color.value == "status" else _by_value(found, search)
     num_points = sum(len(curve.points) for curve in found)
-    data = [fast(_lines(group, name, shade), num_points) for name, shade, group in groups]
+    data = [fast(_lines(group, name, shade), num_points // 10) for name, shade, group in groups]
     cut = [curve for curve in found if curve.trial.status == PRUNED]
     if cut:
         data.append(_ends(cut))
     axes = {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": text(metric.value)}}}
+    choices = [metric, color, num_shown, *([runs] if has_several_runs else [])]
     note = "" if found else f"No epoch has reported {metric.value} yet."
     num_left_out = len(search.trials) - len(trials)
     if found and num_left_out:
         note = (
             f"{num_left_out} of {len(search.trials)} trials are left out: the worse, and the earlier without a score."
         )
-    return View(data, {**axes, "hovermode": "closest"} if found else {}, [metric, color, num_shown], note)
+    return View(data, {**axes, "hovermode": "closest"} if found else {}, choices, note, is_sample=num_left_out > 0)
 
 
-def _shown(search: Search, limit: int | None) -> list[Trial]:
+def _shown(search: Search, limit: int | None, marked: str | None) -> list[Trial]:
     scored = search.ranked()
     ids = {trial.trial_id for trial in scored}
     groups: dict[str, list[Trial]] = {}
     for trial in reversed(search.trials):
         if trial.trial_id not in ids:
             groups.setdefault(trial.status, []).append(trial)
-    return [trial for group in [scored, *groups.values()] for trial in group[:limit]]
+    shown = [trial for group in [scored, *groups.values()] for trial in group[:limit]]
+    return [*shown, *(trial for trial in search.trials if trial.trial_id == marked and trial not in shown)]
+
+
+def _means(curves: Sequence[Curve]) -> list[Curve]:
+    by_trial: dict[str, list[Curve]] = {}
+    for curve in curves:
+        by_trial.setdefault(curve.trial.trial_id, []).append(curve)
+    means = []
+    for group in by_trial.values():
+        epochs = [epoch for epoch in group[0].points if all(epoch in curve.points for curve in group)]
+        points = {epoch: fmean(curve.points[epoch] for curve in group) for epoch in epochs}
+        if points:
+            means.append(Curve(group[0].trial, 0, points, f"mean of {len(group)} runs" if len(group) > 1 else ""))
+    return means
 
 
 def _by_status(curves: Sequence[Curve]) -> list[tuple[str, str, list[Curve]]]:
@@ -87,8 +111,8 @@ def _lines(curves: Sequence[Curve], name: str, color: str) -> dict[str, Any]:
         x += [epoch + 1 for epoch in curve.points] + [None]
         y += [*curve.points.values(), None]
         ids += [curve.trial.trial_id] * len(curve.points) + [None]
-        run = f", run {curve.run}" if curve.trial.num_runs > 1 else ""
-        texts += [hover(curve.trial) + run] * len(curve.points) + [""]
+        run = f"{text(curve.label)} of " if curve.label else ""
+        texts += [run + hover(curve.trial)] * len(curve.points) + [""]
     is_short = all(len(curve.points) < 2 for curve in curves)
     return {
         "type": "scatter",

@@ -23,6 +23,7 @@ class Dimension:
         name: The hyperparameter.
         low, high: Ends of the axis, in positions, without the place for "not active".
         is_log: Whether positions are decimal logarithms.
+        is_whole: Whether values are whole numbers.
         categories: The values whose indices are positions; empty for numbers.
         has_inactive: Whether some trial does not have it.
     """
@@ -33,6 +34,7 @@ class Dimension:
     is_log: bool = False
     categories: tuple[Any, ...] = ()
     has_inactive: bool = False
+    is_whole: bool = False
 
     @property
     def inactive(self) -> float:
@@ -56,7 +58,7 @@ class Dimension:
         elif self.is_log:
             places, labels = _log_ticks(self.low, self.high)
         else:
-            places = _linear_ticks(self.low, self.high)
+            places = _linear_ticks(self.low, self.high, is_whole=self.is_whole)
             labels = [number(place) for place in places]
         if self.has_inactive:
             places, labels = [self.inactive, *places], [INACTIVE, *labels]
@@ -93,7 +95,8 @@ def _dimension(name: str, configs: list[dict[str, Any]], trials: Sequence[Trial]
     high = max([*active, *(config["max_value"] for config in configs)])
     if low > 0 and all(config.get("sampling") in _LOG for config in configs):
         return Dimension(name, math.log10(low), math.log10(high), True, (), has_inactive)
-    return Dimension(name, float(low), float(high), False, (), has_inactive)
+    is_whole = all(config["class_name"] == "Int" for config in configs)
+    return Dimension(name, float(low), float(high), False, (), has_inactive, is_whole)
 
 
 def _is_number(value: Any) -> bool:
@@ -116,11 +119,12 @@ def _index(categories: Sequence[Any], value: Any) -> int:
     return [repr(category) for category in categories].index(repr(value))
 
 
-def _linear_ticks(low: float, high: float) -> list[float]:
+def _linear_ticks(low: float, high: float, *, is_whole: bool) -> list[float]:
     if high <= low:
         return [low]
     step = 10.0 ** math.floor(math.log10((high - low) / _NUM_TICKS))
     step = next(factor * step for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= _NUM_TICKS + 1)
+    step = max(1.0, step) if is_whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
 
@@ -133,4 +137,6 @@ def _log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     values = [value for value in values if low - 1e-9 <= math.log10(value) <= high + 1e-9]
     if not values:
         values = [10.0**low, 10.0**high]
-    return [math.log10(value) for value in values], [f"{value:.3g}" for value in values]
+    return [math.log10(value) for value in values], [
+        f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e") for value in values
+    ]

@@ -7,16 +7,17 @@ from typing import Any
 
 from kt_suite_tensorboard.figures.view import (
     INCUMBENT_COLOR,
-    SEARCH_COLORS,
     STATUS_COLORS,
     View,
     choose,
     fast,
+    point,
     points,
     text,
 )
 from kt_suite_tensorboard.search import COMPLETED, FAILED, PRUNED, Search, Trial
 
+_OTHER_SEARCHES = ("#8663c7", "#2aa3b3", "#b39b2e", "#2a9d70", "#8b9099")  # none of them a status shown here
 _BY_TRIAL, _BY_TIME = "trial", "minutes"
 
 
@@ -32,7 +33,7 @@ def history(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     first = searches[0]
     data = _trials(first, x.value)
     for index, search in enumerate(searches):
-        color = INCUMBENT_COLOR if len(searches) == 1 else SEARCH_COLORS[index % len(SEARCH_COLORS)]
+        color = INCUMBENT_COLOR if index == 0 else _OTHER_SEARCHES[(index - 1) % len(_OTHER_SEARCHES)]
         name = "best so far" if len(searches) == 1 else text(f"best of {search.name}")
         data.append(_incumbents(search, x.value, name, color))
     layout = {
@@ -43,6 +44,8 @@ def history(searches: Sequence[Search], options: Mapping[str, str]) -> View:
         "hovermode": "closest",
     }
     note = "" if first.trials else "No trial yet."
+    if any("error_y" in trace for trace in data):
+        note = "Whiskers: one standard error over the runs of a trial."
     if len({(search.objective, search.sign) for search in searches}) > 1:
         note = "The searches have different objectives: compare their courses, not their values."
     return View(data, layout, [x, y], note)
@@ -67,14 +70,14 @@ def _trials(search: Search, x: str) -> list[dict[str, Any]]:
             [positions.get(trial.number) for trial in trials],
             [trial.score for trial in trials],
             name=status.lower(),
-            marker={"color": STATUS_COLORS[status], "size": 7, "opacity": 0.75},
+            marker={"color": STATUS_COLORS[status], **point(len(trials))},
         )
-        if any(trial.score_std for trial in trials) and len(trials) <= 500:
-            trace["error_y"] = {"array": [trial.score_std for trial in trials], "thickness": 1, "width": 2}
+        if any(trial.standard_error for trial in trials) and len(trials) <= 500:
+            trace["error_y"] = {"array": [trial.standard_error for trial in trials], "thickness": 1, "width": 2}
         data.append(fast(trace, len(trials)))
     for status, symbol in ((PRUNED, "triangle-down"), (FAILED, "x")):
         trials = [trial for trial in search.trials if trial.status == status and trial.score is None]
-        marker = {"color": STATUS_COLORS[status], "size": 8, "symbol": symbol}
+        marker = {"color": STATUS_COLORS[status], **point(len(search.trials)), "symbol": symbol}
         x_values = [positions.get(trial.number) for trial in trials]
         name = f"{status.lower()}, no score"
         data.append(points(trials, x_values, [0.02] * len(trials), name=name, marker=marker, yaxis="y2"))

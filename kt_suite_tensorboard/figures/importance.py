@@ -50,7 +50,7 @@ def importance(searches: Sequence[Search], options: Mapping[str, str]) -> View:
         "showlegend": False,
     }
     note = f"From {len(trials)} trials; whiskers: one standard deviation over the trees."
-    return View([trace], layout, [among], note)
+    return View([trace], layout, [among], note, height=max(360, 90 + 26 * len(names)))
 
 
 def _bars(names: Sequence[str], means: Sequence[float], deviations: Sequence[float | None]) -> dict[str, Any]:

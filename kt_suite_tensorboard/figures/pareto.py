@@ -13,6 +13,7 @@ from kt_suite_tensorboard.figures.view import (
     View,
     choose,
     fast,
+    point,
     points,
     text,
 )
@@ -46,7 +47,9 @@ def pareto(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     signs = [-1.0 if order.value == _MORE else 1.0 for order in orders]
     best = front([(signs[0] * a, signs[1] * b) for _, a, b in shown])
     trials, xs, ys = zip(*shown, strict=True)
-    all_points = points(trials, xs, ys, name="completed", marker={"color": STATUS_COLORS[COMPLETED], "opacity": 0.5})
+    all_points = points(
+        trials, xs, ys, name="completed", marker={"color": STATUS_COLORS[COMPLETED], **point(len(trials))}
+    )
     data: list[dict[str, Any]] = [fast(all_points, len(trials))]
     chosen = [shown[index] for index in best]
     data.append(

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kt_suite_tensorboard.figures.view import SEARCH_COLORS, View, number, points, text
+from kt_suite_tensorboard.figures.view import View, number, points, text
 from kt_suite_tensorboard.search import Search, Trial
 
+_COLORS = ("#3a86d1", "#e0922f", "#2a9d70", "#d1478c", "#8663c7", "#8b9099", "#b39b2e", "#2aa3b3")
 _SPREAD = 0.12  # of the distance between two budgets, from one bracket to the next
 
 
@@ -34,7 +35,7 @@ def rungs(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     parents = {trial.parent for trial in search.trials if trial.parent is not None}
     data: list[dict[str, Any]] = []
     for index, bracket in enumerate(brackets):
-        color = SEARCH_COLORS[index % len(SEARCH_COLORS)]
+        color = _COLORS[index % len(_COLORS)]
         inside = [trial for trial in trials if (trial.bracket or 0) == bracket]
         data.append(_promotions(inside, by_id, places, color))
         symbols = ["circle" if trial.trial_id in parents else "circle-open" for trial in inside]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kt_suite_tensorboard.figures.dimension import Dimension, dimensions
-from kt_suite_tensorboard.figures.view import COLOR_SCALE, STATUS_COLORS, View, choose, fast, points, text
+from kt_suite_tensorboard.figures.view import COLOR_SCALE, STATUS_COLORS, View, choose, fast, point, points, text
 from kt_suite_tensorboard.search import FAILED, PRUNED, Search, Trial
 
 _GRID = 30
@@ -29,7 +29,7 @@ def slices(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     choice = choose(options, "parameter", "Hyperparameter", list(known))
     dimension = known[choice.value]
     trials = search.scored
-    color = {"color": [trial.number for trial in trials], "colorscale": COLOR_SCALE, "size": 7, "opacity": 0.8}
+    color = {"color": [trial.number for trial in trials], "colorscale": COLOR_SCALE, **point(len(trials))}
     bar = {"title": {"text": "trial"}, "thickness": 12}
     places = [_jittered(dimension, trial) for trial in trials]
     scores = [trial.score for trial in trials]
@@ -39,7 +39,7 @@ def slices(searches: Sequence[Search], options: Mapping[str, str]) -> View:
         others = [trial for trial in search.trials if trial.status == status]
         if others:
             places = [_jittered(dimension, trial) for trial in others]
-            marker = {"color": STATUS_COLORS[status], "symbol": symbol, "size": 8}
+            marker = {"color": STATUS_COLORS[status], "symbol": symbol, **point(len(search.trials))}
             data.append(points(others, places, [0.02] * len(others), name=status.lower(), marker=marker, yaxis="y2"))
     layout = {
         "xaxis": axis(dimension),
@@ -57,7 +57,7 @@ def contour(searches: Sequence[Search], options: Mapping[str, str]) -> View:
 
     Args:
         searches: The search, first of them.
-        options: ``x`` and ``y``, the hyperparameters.
+        options: ``x`` and ``y``, the hyperparameters; ``marked``: id of a trial that is drawn in any case.
     """
     search = searches[0]
     known = {dimension.name: dimension for dimension in dimensions(search)}
@@ -68,7 +68,8 @@ def contour(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     y = choose(options, "y", "Up", [name for name in names if name != x.value])
     across, up = known[x.value], known[y.value]
     trials = search.ranked()
-    trials = trials[:: max(1, math.ceil(len(trials) / _MAX_TRIALS))]
+    every = max(1, math.ceil(len(trials) / _MAX_TRIALS))
+    trials = [t for index, t in enumerate(trials) if index % every == 0 or t.trial_id == options.get("marked")]
     xs, ys = ([dimension.position(trial) for trial in trials] for dimension in (across, up))
     columns, rows = _places(across), _places(up)
     surface = {
@@ -86,7 +87,7 @@ def contour(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     marker = {"color": "#ffffff", "size": 6, "line": {"color": "#20242b", "width": 1}}
     layout = {"xaxis": axis(across), "yaxis": axis(up), "hovermode": "closest", "showlegend": False}
     note = f"{len(trials)} of {len(search.scored)} trials." if len(trials) < len(search.scored) else ""
-    return View([surface, points(trials, xs, ys, marker=marker)], layout, [x, y], note)
+    return View([surface, points(trials, xs, ys, marker=marker)], layout, [x, y], note, is_sample=bool(note))
 
 
 def axis(dimension: Dimension) -> dict[str, Any]:

@@ -31,9 +31,10 @@ def timeline(searches: Sequence[Search], options: Mapping[str, str]) -> View:
         return View(note="No trial has started yet.")
     slots = sorted({span.slot for span in spans}, key=lambda slot: (len(slot), slot))
     kinds = [*_COLORS, *sorted({span.kind for span in spans} - set(_COLORS))]
-    data = [_bars([span for span in spans if span.kind == kind], kind, slots, search.begin) for kind in kinds]
+    unit, seconds = _unit(max(span.end for span in spans) - search.begin)
+    data = [_bars([span for span in spans if span.kind == kind], kind, slots, search.begin, seconds) for kind in kinds]
     layout = {
-        "xaxis": {"title": {"text": "minutes since the start"}},
+        "xaxis": {"title": {"text": f"{unit} since the start"}},
         "yaxis": {
             "tickvals": list(range(len(slots))),
             "ticktext": [text(slot) for slot in slots],
@@ -42,7 +43,13 @@ def timeline(searches: Sequence[Search], options: Mapping[str, str]) -> View:
         },
         "hovermode": "closest",
     }
-    return View([trace for trace in data if trace["x"]], layout)
+    return View([trace for trace in data if trace["x"]], layout, height=min(900, 130 + 50 * len(slots)))
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    """Returns a unit fit for a duration, and its seconds."""
+    units = (("hours", 3600.0), ("minutes", 60.0))
+    return next(((name, size) for name, size in units if seconds >= 3 * size), ("seconds", 1.0))
 
 
 def _spans(search: Search) -> list[_Span]:
@@ -58,7 +65,7 @@ def _spans(search: Search) -> list[_Span]:
     return spans
 
 
-def _bars(spans: Sequence[_Span], kind: str, slots: Sequence[str], begin: float) -> dict[str, Any]:
+def _bars(spans: Sequence[_Span], kind: str, slots: Sequence[str], begin: float, unit: float) -> dict[str, Any]:
     """Returns thick lines with gaps between them: one trace draws thousands of bars at once."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -66,7 +73,7 @@ def _bars(spans: Sequence[_Span], kind: str, slots: Sequence[str], begin: float)
     texts: list[str] = []
     rows = {slot: float(index) for index, slot in enumerate(slots)}
     for span in spans:
-        start, end = (span.start - begin) / 60, (span.end - begin) / 60
+        start, end = (span.start - begin) / unit, (span.end - begin) / unit
         row = rows[span.slot]
         x += [start, (start + end) / 2, end, None]  # the middle is there to be pointed at
         y += [row, row, row, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,9 +14,8 @@ from kt_suite_tensorboard.search import COMPLETED, FAILED, PRUNED, RUNNING, Tria
 STATUS_COLORS = {COMPLETED: "#3a86d1", RUNNING: "#2a9d70", PRUNED: "#e0922f", FAILED: "#d5484f"}
 OTHER_COLOR = "#8b9099"
 INCUMBENT_COLOR = "#d1478c"
-SEARCH_COLORS = ("#3a86d1", "#e0922f", "#2a9d70", "#d1478c", "#8663c7", "#8b9099", "#b39b2e", "#2aa3b3")
 # Like Viridis, without the ends that vanish on a dark or a bright page.
-COLOR_SCALE = [[0.0, "#6a51b8"], [0.33, "#3585c0"], [0.66, "#2aa876"], [1.0, "#e3b11f"]]
+COLOR_SCALE = ((0.0, "#6a51b8"), (0.33, "#3585c0"), (0.66, "#2aa876"), (1.0, "#e3b11f"))
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,26 @@ class Choice:
 class View:
     """A view of a search: a figure in Plotly's JSON, and what belongs around it.
 
-    A trace whose ``customdata`` holds the ids of trials can mark them. A trace of parallel coordinates whose first
-    dimension is the trial's number can too.
+    A trace whose ``customdata`` holds the ids of trials can mark them.
 
     Attributes:
         data, layout: Plotly's.
         choices: What the reader may choose.
         note: What the figure leaves out, or why it is empty.
+        hint: What can be done in it, on a page.
+        is_sample: Whether it leaves out trials, which the option ``marked`` can bring in.
+        height: Of the figure, in pixels.
+        min_width: Below which the figure is scrolled, in pixels.
     """
 
     data: list[dict[str, Any]] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
     choices: list[Choice] = field(default_factory=list)
     note: str = ""
+    hint: str = ""
+    is_sample: bool = False
+    height: int = 360
+    min_width: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the view as values that JSON can hold: numbers that are not finite become null."""
@@ -92,6 +99,8 @@ def number(value: float) -> str:
 def hover(trial: Trial) -> str:
     """Returns what a point says of its trial."""
     score = "" if trial.score is None else f", {number(trial.score)}"
+    if trial.standard_error is not None:
+        score += f" ± {trial.standard_error:.2g} (standard error, {len(trial.runs)} runs)"
     return text(f"trial {trial.trial_id}: {trial.status.lower()}{score}")
 
 
@@ -121,8 +130,33 @@ def points(trials: Sequence[Trial], x: Sequence[Any], y: Sequence[Any], **trace:
 
 
 def fast(trace: dict[str, Any], num_points: int) -> dict[str, Any]:
-    """Returns a scatter trace drawn by WebGL where SVG would be slow."""
+    """Returns a scatter trace, drawn by WebGL where SVG would be slow: with fewer points SVG is as fast everywhere."""
     return {**trace, "type": "scattergl"} if num_points > _MANY else trace
 
 
-_MANY = 2000
+def point(num_points: int) -> dict[str, float]:
+    """Returns the looks of a point among many: smaller and fainter the more there are."""
+    return {
+        "size": 7 if num_points <= 500 else 5 if num_points <= 2000 else 4,
+        "opacity": 0.75 if num_points <= 500 else 0.5,
+    }
+
+
+def shade(goodness: float) -> str:
+    """Returns a colour of the scale.
+
+    Args:
+        goodness: From 0 (worst) to 1 (best).
+
+    Example:
+        >>> shade(0.0), shade(1.0)
+        ('#6a51b8', '#e3b11f')
+    """
+    pairs = itertools.pairwise(COLOR_SCALE)
+    (low, dark), (high, bright) = next(pair for pair in pairs if goodness <= pair[1][0])
+    part = (goodness - low) / (high - low)
+    ends = [[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in (dark, bright)]
+    return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in zip(*ends, strict=True))
+
+
+_MANY = 10_000

@@ -34,7 +34,7 @@ export function numberText(value) {
   if (typeof value !== "number") return valueText(value);
   if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(5))) : value.toExponential(3);
+  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(5))) : value.toExponential(2);
 }
 
 export function valueText(value) {

@@ -1,6 +1,7 @@
 // The page: which searches, the leaderboard, the views, the facts; and how it stays up to date.
 
-import { element, numberText, selection, valueText } from "./dom.js";
+import { details } from "./details.js";
+import { element, numberText, selection } from "./dom.js";
 import { Panel } from "./panel.js";
 import { Table } from "./table.js";
 
@@ -19,7 +20,7 @@ export class Page {
     this.problem = element("p", { class: "problem", role: "alert", hidden: true });
     this.table = new Table((id) => this.mark(id));
     this.details = element("div", { class: "details", hidden: true });
-    this.facts = element("dl", {});
+    this.facts = element("dl", { class: "facts" });
     this.views = element("div", { class: "views" });
     this.content = element(
       "div",
@@ -195,16 +196,8 @@ export class Page {
     if (trial === null) return;
     const stored = await this.source.trial(this.key, trial.id);
     if (this.marked !== trial.id) return;
-    const rows = Object.entries({ ...stored, message: null, runs: null, used: null })
-      .filter(([, value]) => value !== null)
-      .map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, pairs(value))));
-    const runs = (stored.runs ?? []).map((run) => `run ${run.index}: ${numberText(run.score)}`).join(", ");
-    if (runs) rows.push(element("tr", {}, element("th", { scope: "row" }, "runs"), element("td", {}, runs)));
-    this.details.replaceChildren(
-      element("h3", {}, `Trial ${trial.id}`),
-      element("div", { class: "scroll" }, element("table", {}, element("tbody", {}, ...rows))),
-      ...(stored.message ? [element("pre", { tabindex: "0" }, stored.message)] : []),
-    );
+    const close = element("button", { type: "button", onclick: () => this.mark(null) }, "Close");
+    this.details.replaceChildren(element("div", { class: "head" }, element("h3", {}, `Trial ${trial.id}`), close), ...details(stored));
   }
 
   showProblem(text) {
@@ -213,7 +206,7 @@ export class Page {
   }
 
   redraw() {
-    for (const panel of this.panels ?? []) panel.mark(panel.marked);
+    for (const panel of this.panels ?? []) panel.redraw();
   }
 }
 
@@ -231,9 +224,3 @@ function merged(before, answer) {
   return { ...answer, rows: null, trials: [...trials.values()].sort((a, b) => a.number - b.number) };
 }
 
-function pairs(value) {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return valueText(value);
-  return Object.entries(value)
-    .map(([name, one]) => `${name} = ${valueText(one)}`)
-    .join(", ");
-}

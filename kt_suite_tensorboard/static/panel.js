@@ -1,6 +1,17 @@
 // A view: its title, what can be chosen in it, its figure and its note.
 
+import { brushed } from "./brush.js";
 import { element, labelled, selection } from "./dom.js";
+
+// One figure is drawn at a time, in the order of the page, and what the reader does goes between two.
+let drawing = Promise.resolve();
+
+function inTurn(draw) {
+  drawing = drawing.then(() => new Promise((resolve) => setTimeout(resolve))).then(draw);
+  return drawing;
+}
+
+const hasWebGL = Boolean(document.createElement("canvas").getContext("webgl"));
 
 export class Panel {
   // `source.figure(view, options)` gives the view; `onMark` hears of a click on a trial.
@@ -11,6 +22,7 @@ export class Panel {
     this.options = {};
     this.isVisible = false;
     this.isStale = true;
+    this.boxes = [];
     this.choices = element("div", { class: "bar" });
     this.figure = element("div", { class: "figure" });
     this.note = element("p", { class: "note", role: "status" });
@@ -19,7 +31,7 @@ export class Panel {
       "section",
       { class: `panel ${view.name}`, "data-view": view.name, "aria-labelledby": `title-${view.name}` },
       element("div", { class: "head" }, title, this.choices),
-      this.figure,
+      element("div", { class: "scroll" }, this.figure),
       this.note,
     );
   }
@@ -30,9 +42,10 @@ export class Panel {
     this.isBusy = true;
     this.isStale = false;
     try {
-      const answer = await this.source.figure(this.view.name, this.options);
-      if (answer.error) this.show({ data: [], layout: {}, choices: [], note: answer.error });
-      else this.show(answer);
+      const marked = this.marked ? { marked: this.marked.id } : {};
+      const answer = await this.source.figure(this.view.name, { ...this.options, ...marked });
+      if (answer.error) await inTurn(() => this.show({ data: [], layout: {}, choices: [], hint: "", note: answer.error }));
+      else await inTurn(() => this.show(answer));
     } catch (error) {
       this.note.textContent = `Not up to date: ${error.message}`;
       this.isStale = true;
@@ -52,7 +65,7 @@ export class Panel {
 
   show(answer) {
     this.answer = answer;
-    this.note.textContent = answer.note;
+    this.note.textContent = [answer.hint, answer.note].filter(Boolean).join(" ");
     const key = JSON.stringify(answer.choices);
     if (key !== this.choicesKey) this.drawChoices(answer.choices);
     this.choicesKey = key;
@@ -77,8 +90,19 @@ export class Panel {
   }
 
   mark(trial) {
+    const isOther = trial?.id !== this.marked?.id;
     this.marked = trial;
-    if (this.answer && this.isVisible) this.draw();
+    if (isOther && trial && this.answer?.is_sample && !this.holds(trial)) this.invalidate();
+    else this.redraw();
+  }
+
+  // Draws again what has been fetched, if it is to be drawn in another way.
+  redraw() {
+    if (this.answer && this.isVisible) inTurn(() => this.draw());
+  }
+
+  holds(trial) {
+    return this.answer.data.some((trace) => trace.customdata?.includes(trial.id));
   }
 
   draw() {
@@ -86,21 +110,35 @@ export class Panel {
     const isEmpty = data.length === 0 || !window.Plotly;
     this.figure.hidden = isEmpty;
     if (isEmpty) return;
+    this.figure.style.height = `${this.answer.height}px`;
+    this.figure.style.minWidth = `${this.answer.min_width}px`;
     const colors = themeColors();
-    const traces = data.map((trace) => markedCoordinates(withWhiskers(trace, colors), this.marked, colors));
+    const looks = [this.answer, this.boxes, this.marked?.id, colors.text];
+    if (looks.every((look, index) => look === this.looks?.[index])) return;
+    this.looks = looks;
+    const traces = data.map((trace) => drawable(trace, colors));
     const marks = this.marked ? data.flatMap((trace) => markOf(trace, this.marked, colors)) : [];
-    const isMarked = marks.length > 0 || (this.marked && traces.some((trace) => trace.type === "parcoords"));
-    this.root.dataset.marked = isMarked ? this.marked.id : "";
+    this.root.dataset.marked = marks.length > 0 ? this.marked.id : "";
+    const shown = [...brushed(traces, this.boxes, colors.grid), ...marks];
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-    window.Plotly.react(this.figure, [...traces, ...marks], themed(layout, colors, this.root.clientWidth), config);
-    if (!this.isListening) {
-      this.isListening = true;
-      this.figure.on("plotly_click", (event) => {
-        const id = event.points?.[0]?.customdata;
-        if (typeof id === "string") this.onMark(id);
-      });
-    }
+    window.Plotly.react(this.figure, shown, themed(layout, colors, this.root.clientWidth), config);
+    if (!this.isListening) this.listen();
     this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1);
+  }
+
+  listen() {
+    this.isListening = true;
+    this.figure.on("plotly_click", (event) => {
+      const id = event.points?.[0]?.customdata;
+      if (typeof id === "string") this.onMark(id);
+    });
+    const select = () => {
+      const boxes = (this.figure.layout.selections ?? []).map(({ x0, x1, y0, y1 }) => ({ x0, x1, y0, y1 }));
+      if (JSON.stringify(boxes) === JSON.stringify(this.boxes)) return;
+      this.boxes = boxes;
+      this.redraw(); // in turn: not while Plotly is at it
+    };
+    for (const event of ["plotly_selected", "plotly_deselect", "plotly_relayout"]) this.figure.on(event, select);
   }
 }
 
@@ -129,36 +167,22 @@ function markOf(trace, trial, colors) {
       y,
       xaxis: trace.xaxis,
       yaxis: trace.yaxis,
-      line: { color: colors.text, width: 4 },
+      line: { color: colors.text, width: 3 },
       marker: { symbol: "circle-open", size: isLine ? 6 : 15, color: colors.text, line: { width: 3, color: colors.text } },
+      unselected: { marker: { opacity: 1 } },
       showlegend: false,
       hoverinfo: "skip",
     },
   ];
 }
 
-function withWhiskers(trace, colors) {
+function drawable(trace, colors) {
   const made = { ...trace };
+  if (trace.type === "scattergl" && !hasWebGL) made.type = "scatter";
   for (const name of ["error_x", "error_y"]) {
     if (trace[name]) made[name] = { ...trace[name], color: colors.quiet };
   }
   return made;
-}
-
-// Parallel coordinates: all but the marked trial step back.
-function markedCoordinates(trace, trial, colors) {
-  if (trace.type !== "parcoords") return trace;
-  const themedTrace = {
-    ...trace,
-    labelfont: { color: colors.text, size: 12 },
-    tickfont: { color: colors.text, size: 11 },
-    rangefont: { color: "rgba(0,0,0,0)" },
-  };
-  themedTrace.unselected = { line: { color: colors.grid, opacity: 0.25 } };
-  if (!trial) return themedTrace;
-  const [first, ...others] = trace.dimensions;
-  const range = [trial.number - 0.5, trial.number + 0.5];
-  return { ...themedTrace, dimensions: [{ ...first, constraintrange: range }, ...others] };
 }
 
 function themeColors() {

@@ -9,7 +9,7 @@ function start() {
     searches: async () => stored.searches,
     search: async () => stored.search,
     trial: async (key, id) => stored.trials[id] ?? {},
-    figure: async (keys, view, options) => {
+    figure: async (keys, view, { marked, ...options }) => {
       const [value] = Object.values(options);
       return stored.figures[view][value ?? ""] ?? stored.figures[view][""];
     },

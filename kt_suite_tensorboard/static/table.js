@@ -2,8 +2,9 @@
 
 import { durationText, element, labelled, numberText, selection, valueText } from "./dom.js";
 
-const PAGE = 20;
+const SIZES = [10, 25, 100];
 const INACTIVE = "not active";
+const HINT = "Mean over the runs of a trial ± its standard error";
 
 export class Table {
   constructor(onMark) {
@@ -11,13 +12,14 @@ export class Table {
     this.filters = [];
     this.sort = { key: "rank", isUp: true };
     this.page = 0;
+    this.size = SIZES[0];
     this.trials = [];
     this.marked = null;
     this.filterBar = element("div", { class: "bar" });
     this.chips = element("div", { class: "chips" });
     this.body = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Leaderboard" });
     this.pager = element("div", { class: "bar" });
-    this.root = element("div", {}, this.filterBar, this.chips, this.body, this.pager);
+    this.root = element("div", { class: "leaderboard" }, this.filterBar, this.chips, this.body, this.pager);
   }
 
   // `search` is the page's copy of a search: objective, direction, parameters, trials.
@@ -38,7 +40,7 @@ export class Table {
   mark(id) {
     this.marked = id;
     const place = this.shown().findIndex((trial) => trial.id === id);
-    if (place >= 0) this.page = Math.floor(place / PAGE);
+    if (place >= 0) this.page = Math.floor(place / this.size);
     this.draw();
   }
 
@@ -46,7 +48,13 @@ export class Table {
     const columns = [
       { key: "rank", title: "#", of: (trial) => trial.rank, isNumber: true },
       { key: "id", title: "trial", of: (trial) => trial.number, show: (trial) => trial.id },
-      { key: "score", title: this.search.objective, of: (trial) => trial.score, show: scoreText, isNumber: true },
+      { key: "score", title: this.search.objective, of: (trial) => trial.score, show: scoreText, isNumber: true, hint: HINT },
+      ...this.search.tasks.map((name, index) => ({
+        key: `task ${name}`,
+        title: `${this.search.objective} of ${name}`,
+        of: (trial) => trial.tasks[index] ?? null,
+        isNumber: true,
+      })),
       { key: "status", title: "status", of: (trial) => trial.status, show: statusText },
       { key: "epochs", title: "epochs", of: (trial) => trial.epochs, isNumber: true },
       {
@@ -58,7 +66,9 @@ export class Table {
       },
     ];
     this.search.parameters.forEach((name, index) => {
-      columns.push({ key: `value ${name}`, title: name, of: (trial) => trial.values[index] ?? null, isValue: true });
+      const of = (trial) => trial.values[index] ?? null;
+      const isNumber = this.trials.every((trial) => of(trial) === null || typeof of(trial) === "number");
+      columns.push({ key: `value ${name}`, title: name, of, isNumber, isValue: true });
     });
     return columns;
   }
@@ -72,38 +82,51 @@ export class Table {
   draw() {
     const columns = this.columns();
     const trials = this.shown();
-    const numPages = Math.max(1, Math.ceil(trials.length / PAGE));
+    const numPages = Math.max(1, Math.ceil(trials.length / this.size));
     this.page = Math.min(this.page, numPages - 1);
     const focused = this.focusedKey();
-    const rows = trials.slice(this.page * PAGE, (this.page + 1) * PAGE).map((trial) => this.row(trial, columns));
+    const rows = trials.slice(this.page * this.size, (this.page + 1) * this.size).map((trial) => this.row(trial, columns));
     const head = element("tr", {}, ...columns.map((column) => this.headCell(column)));
     this.body.replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
-    if (focused) [...this.body.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus();
     const turn = (step) => () => {
       this.page += step;
       this.draw();
     };
+    const resize = (size) => {
+      this.page = 0;
+      this.size = Number(size);
+      this.draw();
+    };
+    const sizes = SIZES.map(String);
+    const rowsShown = selection("Rows", sizes, String(this.size), resize);
+    rowsShown.dataset.key = "rows";
+    this.pager.hidden = this.trials.length <= SIZES[0];
     this.pager.replaceChildren(
-      element("button", { type: "button", disabled: this.page === 0, onclick: turn(-1) }, "Previous"),
-      element("button", { type: "button", disabled: this.page >= numPages - 1, onclick: turn(1) }, "Next"),
+      labelled("Rows", rowsShown),
+      pageButton("Previous", this.page > 0, turn(-1)),
+      pageButton("Next", this.page < numPages - 1, turn(1)),
       element("span", {}, `page ${this.page + 1} of ${numPages}, ${trials.length} of ${this.trials.length} trials`),
     );
+    if (focused) [...this.root.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus();
   }
 
   focusedKey() {
-    return this.body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    return this.root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   }
 
   headCell(column) {
     const isSorted = column.key === this.sort.key;
     const order = isSorted ? (this.sort.isUp ? "ascending" : "descending") : "none";
     const onclick = () => {
-      this.sort = { key: column.key, isUp: isSorted ? !this.sort.isUp : true };
+      const isScore = column.key === "score" || column.key.startsWith("task ");
+      const bestFirst = !isScore || this.search.direction === "min";
+      this.sort = { key: column.key, isUp: isSorted ? !this.sort.isUp : bestFirst };
       this.page = 0;
       this.draw();
     };
     const arrow = isSorted ? (this.sort.isUp ? " ↑" : " ↓") : "";
-    const button = element("button", { type: "button", "data-key": `sort ${column.key}`, onclick }, column.title + arrow);
+    const properties = { type: "button", "data-key": `sort ${column.key}`, title: column.hint, onclick };
+    const button = element("button", properties, column.title + arrow);
     return element("th", { scope: "col", "aria-sort": order, class: column.isNumber ? "number" : "" }, button);
   }
 
@@ -186,6 +209,12 @@ export class Table {
   }
 }
 
+// Disabled for the reader only: what has the focus keeps it.
+function pageButton(title, isEnabled, onclick) {
+  const properties = { type: "button", "data-key": title, "aria-disabled": String(!isEnabled), onclick: isEnabled ? onclick : () => {} };
+  return element("button", properties, title);
+}
+
 function ranked(search) {
   const sign = search.direction === "max" ? -1 : 1;
   const isScored = (trial) => trial.status === "COMPLETED" && trial.score !== null;
@@ -205,19 +234,23 @@ function compare(a, b, isUp) {
 
 function cell(trial, column) {
   const value = column.of(trial);
-  if (column.isValue && value === null) return element("td", { class: "quiet" }, "–");
+  const kind = column.isNumber ? "number" : "";
+  if (column.isValue && value === null) return element("td", { class: `quiet ${kind}` }, "–");
   const text = column.show ? column.show(trial) : numberText(value);
-  const isNumber = column.isNumber || typeof value === "number";
-  const properties = { class: isNumber && column.key !== "id" ? "number" : "", "data-column": column.key };
+  const properties = { class: kind, "data-column": column.key };
   if (typeof value === "number" && column.key !== "id") properties["data-value"] = value;
   if (column.key === "status") properties["data-status"] = trial.status;
   if (text.length > 40) properties.title = text;
   return element("td", properties, text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
+// A score, to the digits that its error leaves.
 function scoreText(trial) {
   if (trial.score === null) return "";
-  return numberText(trial.score) + (trial.std === null ? "" : ` ± ${numberText(trial.std)}`);
+  if (!trial.error) return Math.abs(trial.score) < 1e5 ? trial.score.toPrecision(4) : numberText(trial.score);
+  const digits = 1 - Math.floor(Math.log10(trial.error));
+  if (digits > 8 || digits < 0) return `${numberText(trial.score)} ± ${numberText(trial.error)}`;
+  return `${trial.score.toFixed(digits)} ± ${trial.error.toFixed(digits)}`;
 }
 
 function statusText(trial) {

@@ -81,7 +81,7 @@ def _hiding(package: str, folder: Path) -> Path:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         match = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())
         if match is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds, on a busy machine
 
 
 class Tab:
@@ -44,6 +44,32 @@ class Tab:
     def wait_for(self, selector: str) -> None:
         """Waits for an element."""
         wait(lambda: self.script("return document.querySelector(arguments[0]) !== null", selector), selector)
+
+    def num_trials(self) -> int:
+        """Returns how many trials the page says there are."""
+        summary = "".join(self.text(".summary"))
+        return int(summary.split(" ")[0]) if summary else 0
+
+    def show_rows(self, number: int) -> None:
+        """Has the leaderboard show up to so many trials at once."""
+        self.choose('select[data-key="rows"]', str(number))
+
+    def choose(self, selector: str, value: str) -> None:
+        """Chooses an option by its value."""
+        code = """
+            const control = document.querySelector(arguments[0]);
+            control.value = arguments[1];
+            control.dispatchEvent(new Event("change"));"""
+        self.script(code, selector, value)
+
+    def column(self, key: str) -> dict[str, float]:
+        """Returns the numbers of a column of the leaderboard, by trial."""
+        code = """
+            return [...document.querySelectorAll("tr[data-trial]")]
+                .map((row) => [row.dataset.trial, [...row.cells].find((cell) => cell.dataset.column === arguments[0])])
+                .filter(([, cell]) => cell && cell.dataset.value !== undefined)
+                .map(([trial, cell]) => [trial, Number(cell.dataset.value)])"""
+        return dict(self.script(code, key))
 
     def draw(self, view: str) -> str:
         """Brings a view into sight, and returns its note once it is up to date."""

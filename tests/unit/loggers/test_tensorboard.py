@@ -88,6 +88,21 @@ def test_values_found_while_the_model_is_built_are_written(tmp_path: Path) -> No
     assert {info.name for info in read_config(tmp_path).hparam_infos} == {item["config"]["name"] for item in SPACE}
 
 
+def test_values_that_a_trial_did_not_use_are_no_part_of_its_row(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path)
+    logger.on_search_begin(make_info())
+    for trial in (
+        make_trial(0),
+        replace(make_trial(1), used=[name for name in make_trial(1).values if name != "units"]),
+    ):
+        play_trial(logger, trial, make_reports(trial))
+    logger.on_search_end("done")
+    assert "units" in read_search(tmp_path, make_info())["trial_0000"].values
+    assert "units" not in read_search(tmp_path, make_info())["trial_0001"].values
+    # So that it does not crowd out those that all trials have.
+    assert "units" not in {info.name for info in read_config(tmp_path).hparam_infos if info.differs}
+
+
 def test_hyperparameters_found_by_a_later_trial_get_columns(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path)
     space = list(SPACE)
@@ -110,8 +125,7 @@ def test_the_log_can_be_read_while_a_trial_runs(tmp_path: Path) -> None:
     logger.on_trial_begin(trial)
     logger.on_report(trial, make_reports(trial)[0])
     run = read_search(tmp_path, make_info())["trial_0000"]
-    assert run.values == trial.values
-    assert run.ends == []
+    assert (run.starts, run.ends) == ([], [])  # not yet a row of the HParams tab
     assert len(run.scalars["loss/train"]) == 1
     assert read_config(tmp_path).metric_infos[1].name.tag == "accuracy/validation"
     logger.on_search_end("done")
@@ -287,7 +301,8 @@ def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [step for step, _ in log["_search"].scalars["search/best"]] == [0, 1, 2]
     assert log["trial_0002"].ends == []
     assert log["trial_0002/retry_1"].scalars["objective"] == [(2, pytest.approx(0.95))]
-    assert all(len(run.starts) == 1 for name, run in log.items() if name.startswith("trial"))
+    assert log["trial_0002"].starts == []  # no row: only the attempt that ended is one
+    assert len(log["trial_0002/retry_1"].starts) == 1
 
 
 def test_an_attempt_that_a_killed_search_has_logged_is_not_written_into(tmp_path: Path) -> None:
@@ -297,7 +312,7 @@ def test_an_attempt_that_a_killed_search_has_logged_is_not_written_into(tmp_path
         logger.on_report(make_trial(0), make_reports(make_trial(0))[0])
         logger.on_search_end("killed")
     log = read_search(tmp_path, make_info())
-    assert {name: len(log[name].starts) for name in log if name.startswith("trial")} == {
+    assert {name: len(log[name].scalars["loss/train"]) for name in log if name.startswith("trial")} == {
         "trial_0000": 1,
         "trial_0000/retry_1": 1,
     }

@@ -16,6 +16,7 @@ from kt_suite.storage import FILE_NAME
 from kt_suite_tensorboard.figures import VIEWS
 from kt_suite_tensorboard.figures.dimension import INACTIVE, dimensions
 from kt_suite_tensorboard.figures.pareto import front
+from kt_suite_tensorboard.figures.view import shade
 from kt_suite_tensorboard.search import Search
 from kt_suite_tensorboard.search_file import SearchFile
 
@@ -97,13 +98,67 @@ def test_axes_are_logarithmic_where_the_space_says_so_and_have_a_tick_for_the_in
 
 def test_parallel_coordinates_hold_every_completed_trial(search: Search) -> None:
     view = draw("parallel", search)
-    number, *axes, objective = view["data"][0]["dimensions"]
-    assert {f"{value:04d}" for value in number["values"]} == with_status(search, "COMPLETED")
-    assert objective["values"] == [trial.score for trial in search.scored]
-    assert [axis["label"] for axis in axes] == [entry["config"]["name"] for entry in SPACE]
-    for axis in axes:
-        assert len(axis["values"]) == len(number["values"])
-        assert axis["range"][0] < min(axis["values"]) <= max(axis["values"]) < axis["range"][1]
+    assert ids(view) == with_status(search, "COMPLETED")
+    names = [*(entry["config"]["name"] for entry in SPACE), "val_accuracy"]
+    assert view["layout"]["xaxis"]["ticktext"] == names
+    passed = passes(view)
+    best = search.ranked()[0]
+    assert max(passed, key=lambda trial_id: passed[trial_id][-1]) == best.trial_id
+    for trial in search.scored:
+        rate = passed[trial.trial_id][names.index("learning_rate")]
+        # The axis goes from -4 to -1, with a margin of 0.04 of that.
+        assert rate == pytest.approx((math.log10(trial.values["learning_rate"]) + 4.12) / 3.24, abs=1e-4)
+        assert (passed[trial.trial_id][names.index("momentum")] < 0.1) == (trial.values["optimizer"] == "adam")
+
+
+def test_the_best_lines_of_parallel_coordinates_are_the_brightest_and_on_top(search: Search) -> None:
+    data = draw("parallel", search)["data"]
+    assert data[-1]["line"]["color"] == shade(1.0)
+    assert search.ranked()[0].trial_id in data[-1]["customdata"]
+    assert data[0]["line"]["color"] == shade(0.0)
+    assert search.ranked()[-1].trial_id in data[0]["customdata"]
+
+
+def passes(view: dict[str, Any]) -> dict[str, list[float]]:
+    """Returns where the line of each trial passes the axes."""
+    found: dict[str, list[float]] = {}
+    for trace in view["data"]:
+        for trial_id, y in zip(trace["customdata"], trace["y"], strict=True):
+            if trial_id is not None:
+                found.setdefault(trial_id, []).append(y)
+    return found
+
+
+def test_curves_of_several_runs_are_named_and_can_be_averaged(tmp_path: Path) -> None:
+    trials = made_trials(10)
+    for trial in trials:
+        trial.runs = [replace(run, fold=run.index, repeat=0) for run in trial.runs]
+    search = search_of(tmp_path / "f", trials)
+    completed = next(trace for trace in draw("curves", search)["data"] if trace["name"] == "completed")
+    assert any(label.startswith("fold 1 of trial 0000") for label in completed["text"])
+    assert not any("repeat" in label for label in completed["text"])
+    means = next(trace for trace in draw("curves", search, runs="mean of the runs")["data"])
+    points = zip(means["customdata"], means["x"], means["y"], strict=True)
+    last = {trial_id: y for trial_id, x, y in points if x == NUM_EPOCHS}
+    assert last == pytest.approx({trial.trial_id: trial.score for trial in search.scored})
+    assert any(label.startswith("mean of 2 runs of trial 0000") for label in means["text"])
+
+
+def test_the_spread_is_the_standard_error_of_the_mean(search: Search) -> None:
+    trial = search.ranked()[0]
+    scores = [run.score for run in trial.runs]
+    assert trial.standard_error == pytest.approx(np.std(scores, ddof=1) / math.sqrt(2))
+    bars = draw("history", search)["data"][0]["error_y"]["array"]
+    assert trial.standard_error in bars
+
+
+def test_a_trial_that_is_left_out_can_be_brought_in(search: Search) -> None:
+    many = replace(search, trials=[replace(t, number=i) for i, t in enumerate(search.trials * 2)])
+    worst = search.ranked()[-1].trial_id
+    view = draw("curves", many, trials="30")
+    assert view["is_sample"]
+    assert worst not in ids(view)
+    assert worst in ids(draw("curves", many, trials="30", marked=worst))
 
 
 def test_a_slice_holds_every_ended_trial(search: Search) -> None:
@@ -124,7 +179,8 @@ def test_the_timeline_shows_attempts_that_were_tried_again(search: Search) -> No
     assert view["layout"]["yaxis"]["ticktext"] == ["slot0", "slot1"]
     retried = next(trace for trace in view["data"] if trace["name"] == "tried again")
     assert set(retried["customdata"]) - {None} == {"0007", "0017", "0027"}
-    assert retried["x"][2] - retried["x"][0] == pytest.approx(3 / 60)
+    seconds = 60 if view["layout"]["xaxis"]["title"]["text"].startswith("minutes") else 1
+    assert (retried["x"][2] - retried["x"][0]) * seconds == pytest.approx(3)
     failed = next(trace for trace in view["data"] if trace["name"] == "failed")
     assert set(failed["customdata"]) - {None} == with_status(search, "FAILED")
 

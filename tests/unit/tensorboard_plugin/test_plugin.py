@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 from kt_suite.loggers.base import SearchInfo
 from kt_suite.loggers.tensorboard import TensorBoardLogger
 from kt_suite.storage import FILE_NAME, Storage
-from kt_suite.trial import incumbent
+from kt_suite.trial import RunRecord, incumbent
 from kt_suite_tensorboard import plugin as plugin_module
 from kt_suite_tensorboard.loader import TuningLoader
 from kt_suite_tensorboard.logs import split_logdirs
@@ -79,6 +79,23 @@ def test_rows_are_what_storage_holds(tab: Tab, project: Path) -> None:
         )
         values = dict(zip(answer["parameters"], row["values"], strict=True))
         assert {name: value for name, value in values.items() if value is not None} == trial.values
+
+
+def test_rows_hold_the_scores_of_each_task_and_the_standard_error(tmp_path: Path, logdir: Path) -> None:
+    trials = made_trials(3)
+    for trial in trials:
+        trial.runs = [
+            RunRecord(index, index, score, fold=index // 2, task=["left", "right"][index % 2])
+            for index, score in enumerate([0.5, 0.7, 0.6, 0.9])
+        ]
+        trial.score, trial.score_std = 0.675, 0.2
+    store(tmp_path / "tasks", trials)
+    log(tmp_path / "tasks", logdir)
+    tab = Tab(logdir)
+    answer = tab.get("/search", search=tab.keys()[0])
+    assert answer["tasks"] == ["left", "right"]
+    assert rows(answer)[0]["tasks"] == pytest.approx([0.55, 0.8])
+    assert rows(answer)[0]["error"] == pytest.approx(0.1)
 
 
 def test_only_changed_trials_are_sent_again(tab: Tab, project: Path) -> None:
