@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -64,10 +65,11 @@ def write_pictures(directory: str | os.PathLike[str], folder: str | os.PathLike[
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"{name}.png" for name in shown]
     try:
-        import kaleido  # noqa: F401
         from plotly.io import write_images  # draws all in one browser
     except ImportError as error:
-        raise MissingExtraError("Kaleido, with Plotly 6.1 or newer,", _EXTRA) from error
+        raise MissingExtraError("Plotly 6.1 or newer", _EXTRA) from error
+    if importlib.util.find_spec("kaleido") is None:
+        raise MissingExtraError("Kaleido", _EXTRA)
     heights = [max(_SIZE["height"], view.height) for view in shown.values()]
     try:
         write_images(figures, paths, width=_SIZE["width"], height=heights, scale=2)
