@@ -90,10 +90,14 @@ class Trial:
 
     @property
     def standard_error(self) -> float | None:
-        """How surely the score is known: the standard error of the mean over the runs; ``None`` with fewer than two."""
-        if self.score_std is None or len(self.runs) < 2:
-            return None
-        return self.score_std / math.sqrt(len(self.runs))
+        """The standard error of the score as a mean over folds, over runs without folds; ``None`` with fewer than two.
+
+        As in ``kt_suite.trial.TrialRecord``.
+        """
+        scores = _means((run.fold, run.score) for run in self.runs) or {
+            run.index: run.score for run in self.runs if run.score is not None
+        }
+        return statistics.stdev(scores.values()) / math.sqrt(len(scores)) if len(scores) > 1 else None
 
     def run_label(self, index: int) -> str:
         """Returns what sets a run apart from the others of the trial, such as ``"fold 2"``."""
@@ -109,11 +113,7 @@ class Trial:
 
     def task_scores(self) -> dict[str, float]:
         """Returns the mean score of each task, by its name; empty in a search without tasks."""
-        scores: dict[str, list[float]] = {}
-        for run in self.runs:
-            if run.task is not None and run.score is not None:
-                scores.setdefault(run.task, []).append(run.score)
-        return {task: statistics.fmean(values) for task, values in scores.items()}
+        return _means((run.task, run.score) for run in self.runs)
 
     @property
     def last_line(self) -> str:
@@ -123,6 +123,15 @@ class Trial:
     def is_active(self, name: str) -> bool:
         """Whether a hyperparameter made a difference to the trial."""
         return name in self.values and (self.used is None or name in self.used)
+
+
+def _means(scores: Iterable[tuple[Any, float | None]]) -> dict[Any, float]:
+    """Returns the mean score under each key, those without key or score left out."""
+    found: dict[Any, list[float]] = {}
+    for key, score in scores:
+        if key is not None and score is not None:
+            found.setdefault(key, []).append(score)
+    return {key: statistics.fmean(values) for key, values in found.items()}
 
 
 _OWN_FIELDS = ("runs", "earlier", "event")

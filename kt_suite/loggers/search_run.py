@@ -78,13 +78,14 @@ class SearchRun:
         """Writes what is searched, as a text."""
         info = self._info
         unshown = _SHOWN_OTHERWISE | _BOOKKEEPING
+        known = {name: value for name, value in info.facts.items() if value not in (None, [], {})}
         facts = {
             "directory": info.directory,
             "objective": f"{info.direction} {info.objective}",
             "trials at most": info.max_trials,
             "runs per trial": info.runs_per_trial,
             "epochs at most": info.epochs,
-            **{name.replace("_", " "): info.facts[name] for name in info.facts if name not in unshown},
+            **{name.replace("_", " "): value for name, value in known.items() if name not in unshown},
             "search id": info.search_id,
         }
         text = [f"# {_cell(info.name)}", _table(["", ""], facts.items())]

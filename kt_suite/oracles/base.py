@@ -270,9 +270,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             trial.status, trial.score = TrialStatus.INVALID, None
 
     def note_asked(self, names: Iterable[str]) -> None:
-        """Takes note of hyperparameters that building asks for: a trial whose build does not ask for them does not
-        use them.
-        """
+        """Takes note of what building asks for: a trial whose build does not ask for it does not use it."""
         self._declared.update(names)
 
     def _note_used(self, trial: Any) -> None:

@@ -23,9 +23,9 @@ class Dimension:
         name: The hyperparameter.
         low, high: Ends of the axis, in positions, without the place for "not active".
         is_log: Whether positions are decimal logarithms.
-        is_whole: Whether values are whole numbers.
         categories: The values whose indices are positions; empty for numbers.
         has_inactive: Whether some trial does not have it.
+        is_whole: Whether values are whole numbers.
     """
 
     name: str

@@ -45,7 +45,7 @@ def history(searches: Sequence[Search], options: Mapping[str, str]) -> View:
     }
     note = "" if first.trials else "No trial yet."
     if any("error_y" in trace for trace in data):
-        note = "Whiskers: one standard error over the runs of a trial."
+        note = "Whiskers: one standard error over the folds or runs of a trial."
     if len({(search.objective, search.sign) for search in searches}) > 1:
         note = "The searches have different objectives: compare their courses, not their values."
     return View(data, layout, [x, y], note)

@@ -100,7 +100,7 @@ def hover(trial: Trial) -> str:
     """Returns what a point says of its trial."""
     score = "" if trial.score is None else f", {number(trial.score)}"
     if trial.standard_error is not None:
-        score += f" ± {trial.standard_error:.2g} (standard error, {len(trial.runs)} runs)"
+        score += f" ± {trial.standard_error:.2g}"
     return text(f"trial {trial.trial_id}: {trial.status.lower()}{score}")
 
 

@@ -7,11 +7,10 @@ import { element, labelled, selection } from "./dom.js";
 let drawing = Promise.resolve();
 
 function inTurn(draw) {
-  drawing = drawing.then(() => new Promise((resolve) => setTimeout(resolve))).then(draw);
-  return drawing;
+  const turn = drawing.then(() => new Promise((resolve) => setTimeout(resolve))).then(draw);
+  drawing = turn.catch(() => {}); // what goes wrong in one view does not keep the next from its turn
+  return turn;
 }
-
-const hasWebGL = Boolean(document.createElement("canvas").getContext("webgl"));
 
 export class Panel {
   // `source.figure(view, options)` gives the view; `onMark` hears of a click on a trial.
@@ -178,7 +177,7 @@ function markOf(trace, trial, colors) {
 
 function drawable(trace, colors) {
   const made = { ...trace };
-  if (trace.type === "scattergl" && !hasWebGL) made.type = "scatter";
+  if (trace.type === "scattergl" && !document.createElement("canvas").getContext("webgl")) made.type = "scatter";
   for (const name of ["error_x", "error_y"]) {
     if (trace[name]) made[name] = { ...trace[name], color: colors.quiet };
   }

@@ -4,7 +4,7 @@ import { durationText, element, labelled, numberText, selection, valueText } fro
 
 const SIZES = [10, 25, 100];
 const INACTIVE = "not active";
-const HINT = "Mean over the runs of a trial ± its standard error";
+const HINT = "Mean over the folds or runs of a trial ± its standard error";
 
 export class Table {
   constructor(onMark) {

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PATIENCE = 180.0  # seconds, on a busy machine
 
 
@@ -82,6 +84,12 @@ class Tab:
         found: dict[str, str] = {}
         wait(lambda: found.update(self.script(drawn, selector) or {}) or bool(found), f"the view {view}")
         return found["note"]
+
+    def computed(self) -> float:
+        """Returns the processor time, in seconds, that the browser has used so far."""
+        processes = psutil.Process(self.browser.service.process.pid).children(recursive=True)
+        times = [process.cpu_times() for process in processes if process.is_running()]
+        return float(sum(one.user + one.system for one in times))
 
     def problems(self) -> list[str]:
         """Returns the errors of the page's console, TensorBoard's own left out."""

@@ -95,7 +95,9 @@ def test_rows_hold_the_scores_of_each_task_and_the_standard_error(tmp_path: Path
     answer = tab.get("/search", search=tab.keys()[0])
     assert answer["tasks"] == ["left", "right"]
     assert rows(answer)[0]["tasks"] == pytest.approx([0.55, 0.8])
-    assert rows(answer)[0]["error"] == pytest.approx(0.1)
+    with contextlib.closing(Storage.open(tmp_path / "tasks", read_only=True)) as storage:
+        assert [row["error"] for row in rows(answer)] == [trial.standard_error for trial in storage.trials()]
+    assert rows(answer)[0]["error"] == pytest.approx(0.075)  # of 0.6 and 0.75, the means of the two folds
 
 
 def test_only_changed_trials_are_sent_again(tab: Tab, project: Path) -> None:
