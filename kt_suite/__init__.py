@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kt_suite._version import __version__
 
 if TYPE_CHECKING:
-    from kt_suite import applications, engine, errors, executors, models, oracles, tuners
+    from kt_suite import applications, distribution, engine, errors, executors, models, oracles, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
     from kt_suite.objective import Objective
@@ -45,7 +45,7 @@ _HOMES = {
     "TPESearch": "kt_suite.tuners",
     "SklearnTuner": "kt_suite.tuners",
 }
-_MODULES = ("applications", "engine", "errors", "executors", "models", "oracles", "tuners")
+_MODULES = ("applications", "distribution", "engine", "errors", "executors", "models", "oracles", "tuners")
 
 __all__ = [  # noqa: RUF022 - grouped by what they are
     "__version__",
@@ -63,6 +63,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
     "TPESearch",
     "SklearnTuner",
     "applications",
+    "distribution",
     "engine",
     "errors",
     "executors",

@@ -65,7 +65,8 @@ class SearchResults(FoldModels):
 
     def explain_execution(self) -> str:
         """Returns how trials are trained, and why."""
-        return f"{self.executor.name}: {self.executor.explain()}"
+        spread = self.distribution.explain()
+        return f"{self.executor.name}: {self.executor.explain()}{spread and f', {spread}'}"
 
     # Results
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import keras
 import keras_tuner
+from keras_tuner.src.engine.tuner import maybe_distribute
 
+from kt_suite.distribution.distribution import Distribution
 from kt_suite.errors import InputError, rule
 from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.resumption import (
@@ -24,9 +26,11 @@ from kt_suite.executors.resumption import (
 )
 from kt_suite.executors.subset import cut_fit_arguments
 from kt_suite.executors.training import (
+    BUILD_CONFIG,
     CHECKPOINT,
     STATES,
     RunMonitor,
+    TunerHooks,
     accepts,
     copy_callbacks,
     fresh_keras,
@@ -47,7 +51,6 @@ from kt_suite.search import attempt_directory
 from kt_suite.seeds import trial_seed
 from kt_suite.trial import Decision, Report, RunRecord
 
-_BUILD_CONFIG = "build_config.json"
 HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 
 
@@ -59,8 +62,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     """The part of a tuner that trains. Its methods are KerasTuner's, and may be overridden as there.
 
     Attributes:
-        oracle, hypermodel, executions_per_trial, max_model_size, optimizer, loss, metrics, distribution_strategy: As
-            in KerasTuner.
+        oracle, hypermodel, executions_per_trial, max_model_size, optimizer, loss, metrics: As in KerasTuner.
+        distribution: How a trial is spread over devices and machines.
         score: ``"best"`` or ``"last"``: the epoch of a run that counts.
         keep_checkpoints: Best trials whose weights stay on disk, or ``"all"``.
     """
@@ -73,6 +76,12 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     _scorers: Mapping[str, Any] = {}
     _metric_functions: Sequence[Any] = ()
     _planner: RunPlanner
+    distribution: Distribution
+
+    @property
+    def distribution_strategy(self) -> Any:
+        """The strategy in whose scope models are built now; KerasTuner's name for it."""
+        return self.distribution.current
 
     def for_worker(self) -> Any:
         """Returns a copy that trains in another process: with the hypermodel and the settings, without the search."""
@@ -92,7 +101,8 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         self._begin_attempt(spec)
         if self._overrides("run_trial"):
             fresh_keras(trial.seed)
-        result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
+        with self.distribution.trial():
+            result = self.run_trial(trial, *self._fit_args, **dict(self._fit_kwargs))
         if result is None and trial.metrics.exists(self.oracle.objective.name):
             return [self._self_reported(trial)], False
         return self._end_attempt(trial, result)
@@ -208,7 +218,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         own = copy_callbacks(callbacks)
         self._configure_tensorboard_dir(own, trial, run)
         if any(self._overrides(hook) for hook in HOOKS):
-            own.append(_TunerHooks(self, trial))
+            own.append(TunerHooks(self, trial))
         return own
 
     def _keep_build_config(self, model: Any) -> None:
@@ -217,10 +227,10 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def _go_on_from(self, directory: str, model: Any) -> None:
         path = state_path(directory, self._monitors[-1].run)
-        if not model.built:
-            config = json.loads(path.with_name(_BUILD_CONFIG).read_text(encoding="utf-8"))
-            model.build_from_config(config)
-        load_state(model, path)
+        with maybe_distribute(self.distribution_strategy):
+            if not model.built:
+                model.build_from_config(json.loads(path.with_name(BUILD_CONFIG).read_text(encoding="utf-8")))
+            load_state(model, path)
 
     def _monitor(self, trial: Trial, run: int, validates_each_epoch: bool) -> Any:
         objective = self.oracle.objective
@@ -312,6 +322,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
                 "The number of parameters", f"be at most max_model_size={self.max_model_size}", model.count_params()
             )
             raise keras_tuner.errors.FailedTrialError(size)
+        self.distribution.prepare(model)
         self._model = model
         return model
 
@@ -346,17 +357,17 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         return str(attempt_directory(Path(self.project_dir), trial_id, attempt) / CHECKPOINT)
 
     def _load_weights(self, model: Any, path: Path) -> None:
-        config = path.with_name(_BUILD_CONFIG)
-        if not model.built and config.exists():
-            model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
-        with keras_tuner.engine.tuner.maybe_distribute(self.distribution_strategy):
+        config = path.with_name(BUILD_CONFIG)
+        with maybe_distribute(self.distribution_strategy):
+            if not model.built and config.exists():
+                model.build_from_config(json.loads(config.read_text(encoding="utf-8")))
             load_weights(model, path)
-        if model.optimizer is not None:  # unbuilt, it would make every load of the saved model warn
-            model.optimizer.build(model.trainable_variables)
+            if model.optimizer is not None:  # unbuilt, it would make every load of the saved model warn
+                model.optimizer.build(model.trainable_variables)
 
     def _write_build_config(self, model: Any, directory: str | Path) -> None:
         config = json.dumps(model.get_build_config())
-        Path(directory, _BUILD_CONFIG).write_text(config, encoding="utf-8")
+        Path(directory, BUILD_CONFIG).write_text(config, encoding="utf-8")
 
     def check_fit_options(self, fit_kwargs: dict[str, Any]) -> set[str]:
         """Raises ``InputError`` for an argument that both ``search`` and ``fit_options`` give; returns those of the
@@ -376,24 +387,3 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
 def state_path(directory: str, run: int) -> Path:
     """Returns the file that keeps the state of a run after its last epoch."""
     return Path(directory) / STATES.replace("*", str(run))
-
-
-class _TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]
-    """Calls the methods ``on_epoch_end`` and the like of a tuner that overrides them."""
-
-    def __init__(self, tuner: Any, trial: Trial) -> None:
-        super().__init__()
-        self.tuner = tuner
-        self.trial = trial
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.tuner.on_epoch_begin(self.trial, self.model, epoch, logs=logs)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.tuner.on_epoch_end(self.trial, self.model, epoch, logs=logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.tuner.on_batch_begin(self.trial, self.model, batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.tuner.on_batch_end(self.trial, self.model, batch, logs)

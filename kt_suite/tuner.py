@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space, inputs_of
 from kt_suite.discovery import discover, reconcile
+from kt_suite.distribution.distribution import Distribution, one_of
 from kt_suite.errors import InputError, rule
 from kt_suite.executors.choose import make_executor
 from kt_suite.folds import model_predicts_classes
@@ -45,13 +46,16 @@ class Tuner(SearchResults):
             ``run_trial`` is overridden.
         max_model_size: Largest number of parameters; a larger model fails its trial.
         optimizer, loss, metrics: Override what ``build`` compiled with.
-        distribution_strategy: A ``tf.distribute.Strategy`` in whose scope models are built and trained.
+        distribution_strategy: KerasTuner's name for ``distribution``.
         directory: Where projects live.
         project_name: Name of the search and of its directory.
         logger: Not used; for old scripts.
         tuner_id: Not used; for old scripts.
         overwrite: Whether an earlier search of the same name is removed. It is resumed otherwise.
         executions_per_trial: Runs of each trial, whose mean is its score.
+        distribution: How each trial is spread over devices and machines: a ``tf.distribute.Strategy``,
+            ``"mirrored"``, ``"multi_worker_mirrored"``, ``"parameter_server"``, ``"central_storage"``,
+            ``"one_device:/gpu:0"``, ``"tpu"``, or ``"auto"`` for mirrored where there are several GPUs.
         executor: ``"inline"``, ``"processes"``, ``"ray"``, ``"auto"`` to have it chosen, or an ``Executor``.
         workers: Number of workers at most; one for each GPU, else for each core, if ``None``.
         trial_timeout: Seconds after which a trial in a worker process is ended as failed.
@@ -91,6 +95,7 @@ class Tuner(SearchResults):
         overwrite: bool = False,
         executions_per_trial: int = 1,
         *,
+        distribution: Any = None,
         executor: Any = "auto",
         workers: int | None = None,
         trial_timeout: float | None = None,
@@ -107,6 +112,7 @@ class Tuner(SearchResults):
     ) -> None:
         # KerasTuner's constructor makes and deletes directories as it goes: ours sets the same attributes, without.
         check_arguments(oracle, score, keep_checkpoints, executions_per_trial)
+        self.distribution = Distribution(one_of(distribution, distribution_strategy))
         books.tame(oracle)
         self.oracle = oracle
         self.hypermodel = as_hypermodel(hypermodel)
@@ -114,12 +120,13 @@ class Tuner(SearchResults):
             raise InputError(rule("hypermodel", "be given unless run_trial is overridden", hypermodel))
         self.max_model_size = max_model_size
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
-        self.distribution_strategy = distribution_strategy
         self.executions_per_trial = executions_per_trial
         self._planner = RunPlanner(cross_validation, executions_per_trial)
         if cross_validation is not None and self._overrides("run_trial"):
             raise InputError(rule("cross_validation", "be None where run_trial is overridden", cross_validation))
-        self.executor = make_executor(executor, workers=workers, trial_timeout=trial_timeout)
+        self.executor = make_executor(
+            executor, workers=workers, trial_timeout=trial_timeout, distribution=self.distribution
+        )
         self.score, self.keep_checkpoints = score, keep_checkpoints
         self.tensorboard = None if tensorboard is None else os.path.abspath(tensorboard)
         self.logger, self.tuner_id = logger, tuner_id or "tuner0"
@@ -131,9 +138,9 @@ class Tuner(SearchResults):
         self.pruner = pruner_for(oracle, pruner)
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._given_seed = oracle.seed if getattr(oracle, "seed_is_given", False) else None
-        self._storage: Storage | None = find_project(
-            self._path, self._settings(), overwrite=overwrite, seed=self._given_seed
-        )
+        self._storage: Storage | None = None
+        if not self.distribution.is_follower:  # the project is the chief's
+            self._storage = find_project(self._path, self._settings(), overwrite=overwrite, seed=self._given_seed)
         if not getattr(self.hypermodel, "requires_data", False):
             self._populate_initial_space()
             self._check_model_is_compiled()
@@ -192,7 +199,8 @@ class Tuner(SearchResults):
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Searches until all trials are done, the space is exhausted, or a limit is reached.
 
-        Run again, it goes on: with more trials if ``max_trials`` has grown.
+        Run again, it goes on: with more trials if ``max_trials`` has grown. In a cluster it returns in the chief only,
+        and ends every other process with exit code 0.
 
         Args:
             *fit_args: As for ``model.fit``: inputs and targets.
@@ -210,6 +218,8 @@ class Tuner(SearchResults):
             fit_args, fit_kwargs = self._planner.arrange(fit_args, fit_kwargs)
             fit_kwargs = self._prepare(fit_args, fit_kwargs)
         self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
+        if self.distribution.is_follower:
+            self._follow()
         storage = self._storage = self._open_storage()
         search = Search(
             self.oracle,
@@ -230,6 +240,13 @@ class Tuner(SearchResults):
             self.on_search_begin()
             search.run(self._info(fit_kwargs))
             self.on_search_end()
+
+    def _follow(self) -> NoReturn:
+        from kt_suite.follower import follow
+
+        with generators_kept():
+            follow(self, self.distribution)
+        raise SystemExit(0)  # what a script does with the results of its search is the chief's business
 
     def _open_storage(self) -> Storage:
         if self._storage is not None:

@@ -20,7 +20,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402, F401 - loaded once, here, so that no single test pays for it
+import tensorflow as tf  # noqa: E402 - loaded once, here, so that no single test pays for it
+
+# Two devices, for what is spread over them; everything else stays on the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 
 @pytest.fixture(autouse=True)

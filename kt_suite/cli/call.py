@@ -13,7 +13,19 @@ from kt_suite.errors import ProjectError, StorageError, rule
 from kt_suite.storage import Storage
 
 # What may differ when a search goes on: how long it does, where it trains and what becomes of the result.
-_FREE = frozenset({"max_trials", "executor", "workers", "tensorboard", "keep_checkpoints", "save", "folder"})
+_FREE = frozenset(
+    {
+        "distribution",
+        "executor",
+        "folder",
+        "keep_checkpoints",
+        "max_trials",
+        "save",
+        "tensorboard",
+        "virtual_devices",
+        "workers",
+    }
+)
 _WORDS = {"model": "MODEL", "digest": "The content of the data file (by SHA-256)"}
 FACT = "cli"
 
@@ -29,7 +41,7 @@ class Call:
         executions_per_trial, tensorboard, keep_checkpoints, save, fix: Arguments too.
         digest: SHA-256 of the data file, in hex; ``None`` for a built-in set.
         folder: The folder the call was made in, where modules are looked for.
-        workers: An argument too.
+        workers, distribution, virtual_devices: Arguments too.
     """
 
     model: str
@@ -51,6 +63,8 @@ class Call:
     digest: str | None = None
     folder: str = ""
     workers: int | None = None
+    distribution: str | None = None
+    virtual_devices: int | None = None
 
     @classmethod
     def of(cls, project: Path) -> Call | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from kt_suite.cli.quiet import import_tensorflow
 from kt_suite.cli.reference import ModelReference, layout_of
 from kt_suite.data import DataSet
 from kt_suite.data.load import read_table
+from kt_suite.distribution.cluster import Cluster
+from kt_suite.distribution.strategies import VIRTUAL_DEVICES
 from kt_suite.errors import InputError, SearchFailedError, rule
 from kt_suite.leaderboard import number
 from kt_suite.trial import TrialRecord
@@ -47,6 +50,8 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
     Raises:
         KTSuiteError: The call cannot be carried out, or the search failed.
     """
+    if call.virtual_devices is not None:
+        os.environ[VIRTUAL_DEVICES] = str(call.virtual_devices)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         table = read_table(call.data, call.target, call.task)
         import_tensorflow()
@@ -72,6 +77,12 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         click.echo(_verdict(outcome, outcome.best, test, len(data.y_test), call.save))
 
 
+def is_follower(call: Call) -> bool:
+    """Whether this process only trains what the chief of its cluster says; the project is the chief's."""
+    cluster = Cluster.of_environment() if call.distribution is not None else None
+    return cluster is not None and not cluster.is_chief
+
+
 def is_scheduled(tuner: str) -> bool:
     """Whether a tuner decides by itself how many trials there are, and for how long each trains."""
     return tuner == "hyperband"
@@ -90,6 +101,7 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
         seed=call.seed,
         executor=call.executor,
         workers=call.workers,
+        distribution=call.distribution,
         executions_per_trial=call.executions_per_trial,
         directory=str(project.parent),
         project_name=project.name,

@@ -15,6 +15,7 @@ from kt_suite.cli.reference import ModelReference
 from kt_suite.cli.show import find_search
 from kt_suite.data.load import BUILT_IN, TASKS
 from kt_suite.data.messages import did_you_mean
+from kt_suite.distribution.strategies import check_name
 from kt_suite.errors import InputError, ProjectError, rule
 from kt_suite.storage import Storage
 
@@ -83,6 +84,18 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     help="Workers of the executors processes and ray.  [default: one for each GPU, else for each core]",
 )
 @click.option(
+    "--distribution",
+    metavar="NAME",
+    help="How each trial is spread over devices and machines: mirrored, multi_worker_mirrored, parameter_server, "
+    "central_storage, one_device:/gpu:0, tpu, or auto. In a cluster, make the call in each process, with TF_CONFIG.",
+)
+@click.option(
+    "--virtual-devices",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Divide the CPU into N devices, to try a distribution without GPUs.",
+)
+@click.option(
     "--objective",
     metavar="METRIC",
     help="Metric that ranks the trials.  [default: the model's own (ready ones: val_accuracy for classes), "
@@ -144,7 +157,7 @@ def tune(
     """
     call, label = _call(**arguments)
     project = Path(directory) / (_name(project_name) if project_name is not None else label)
-    if Storage.exists(project) and not overwrite:
+    if Storage.exists(project) and not overwrite and not session.is_follower(call):
         call.check_continues(project)
     session.run(call, project, overwrite=overwrite, verbose=verbose, as_json=as_json)
 
@@ -178,6 +191,7 @@ def _call(
     **others: Any,
 ) -> tuple[Call, str]:
     """Returns the call, and the default name of its project."""
+    check_name(others["distribution"])
     reference = ModelReference.parse(model)
     is_file = data not in BUILT_IN and Path(data).is_file()
     if max_trials is not None and session.is_scheduled(tuner):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kt_suite.distribution.distribution import Distribution
 from kt_suite.errors import InputError, near, rule
 from kt_suite.executors.base import Executor
 from kt_suite.executors.inline import InlineExecutor
@@ -11,13 +12,20 @@ from kt_suite.executors.inline import InlineExecutor
 NAMES = ("auto", "inline", "processes", "ray")
 
 
-def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | None) -> Executor:
+def make_executor(
+    executor: Any,
+    *,
+    workers: int | None,
+    trial_timeout: float | None,
+    distribution: Distribution | None = None,
+) -> Executor:
     """Returns the executor that a name stands for; an executor stays itself.
 
     Args:
         executor: A name, or an executor.
         workers: Number of workers, where there are several.
         trial_timeout: Seconds that an attempt may take, where it can be ended from outside.
+        distribution: How each trial is spread; where it is, the trials of this process train one after the other.
 
     Raises:
         InputError: An unknown name, or an option that the executor does not have.
@@ -25,6 +33,10 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
     """
     if executor not in NAMES and not isinstance(executor, Executor):
         raise InputError(rule("executor", f"be an Executor, or one of {list(NAMES)}", executor, near(executor, NAMES)))
+    distribution = distribution or Distribution()
+    if distribution.is_given and not (executor in ("auto", "inline") or isinstance(executor, InlineExecutor)):
+        remedy = "A distribution takes all devices for one trial."
+        raise InputError(rule("executor", 'be "inline" under a distribution', executor, remedy))
     if isinstance(executor, Executor):
         return executor
     if executor == "processes":
@@ -40,4 +52,8 @@ def make_executor(executor: Any, *, workers: int | None, trial_timeout: float | 
             raise InputError(
                 rule(name, "be None with one trial after the other in this process", value, 'Use executor="processes".')
             )
+    if distribution.cluster is not None and distribution.cluster.is_chief:
+        from kt_suite.executors.in_step import InStepExecutor
+
+        return InStepExecutor(distribution)
     return InlineExecutor()

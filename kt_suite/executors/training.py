@@ -22,6 +22,7 @@ from kt_suite.trial import Decision, Report
 CHECKPOINT = "checkpoint.weights.h5"
 CHECKPOINTS = "checkpoint*.weights.h5"
 STATES = "state_*.weights.h5"
+BUILD_CONFIG = "build_config.json"
 # A full collection takes as long as a tiny trial; models are freed soon enough by one every few runs.
 _COLLECT_EVERY = 8
 _builds = 0
@@ -131,6 +132,32 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self._best, self.best_epoch = loss, len(self.curve) - 1
             if self._keeps_weights:
                 self.weights = [np.array(weight) for weight in self.model.get_weights()]
+
+
+class TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]
+    """Calls the methods ``on_epoch_end`` and the like of a tuner that overrides them.
+
+    Args:
+        tuner: The tuner.
+        trial: The trial that is trained.
+    """
+
+    def __init__(self, tuner: Any, trial: Any) -> None:
+        super().__init__()
+        self.tuner = tuner
+        self.trial = trial
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.tuner.on_epoch_begin(self.trial, self.model, epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.tuner.on_epoch_end(self.trial, self.model, epoch, logs=logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.tuner.on_batch_begin(self.trial, self.model, batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.tuner.on_batch_end(self.trial, self.model, batch, logs)
 
 
 def fresh_keras(seed: int) -> None:

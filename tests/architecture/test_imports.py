@@ -28,7 +28,7 @@ FLOORS = [
     {"oracles", "executors"},
     {"flight"},
     {"search"},
-    {"retention", "runner"},
+    {"retention", "runner", "follower"},
     {"fold_models"},
     {"results"},
     {"tuner"},
