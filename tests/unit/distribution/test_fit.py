@@ -71,6 +71,8 @@ CASES: dict[str, dict[str, Any]] = {
     "dataset": {"x": batches, "validation_data": batches, "validation_steps": 2},
 }
 
+FAST = {("mirrored", "validation"), ("central_storage", "validation")}
+
 
 def arguments(case: str) -> dict[str, Any]:
     made = {name: value() if callable(value) else value for name, value in CASES[case].items()}
@@ -85,8 +87,14 @@ def reference(case: str) -> tuple[dict[str, list[float]], list[np.ndarray], dict
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(name, case, marks=[] if (name, case) in FAST else pytest.mark.slow)
+        for name in STRATEGIES
+        for case in CASES
+    ],
+)
 def test_weights_losses_and_metrics_are_those_of_one_device(name: str, case: str) -> None:
     history, weights, evaluated = reference(case)
     model = build(make_strategy(name), steps_per_execution=3 if case == "weights" else 1)
@@ -139,6 +147,7 @@ def test_training_stops_where_a_callback_says_so() -> None:
     assert [call[1] for call in noting.calls if call[0] == "on_train_batch_end"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_losses_that_are_sums_stay_sums() -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
     settings = {"batch_size": 12, "epochs": 1, "shuffle": False, "verbose": 0}
@@ -153,6 +162,7 @@ def test_losses_that_cannot_be_divided_are_refused() -> None:
         fit(build(loss=loss), X, Y, verbose=0)
 
 
+@pytest.mark.slow
 def test_averages_survive_a_replica_without_samples() -> None:
     strategy = make_strategy("mirrored")
     with strategy.scope():
@@ -183,6 +193,7 @@ def test_a_model_must_be_compiled() -> None:
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), X, Y)
 
 
+@pytest.mark.slow
 def test_a_list_of_metrics_comes_in_the_order_of_their_names() -> None:
     model = build(make_strategy("mirrored"))
     assert evaluate(model, X, Y, verbose=0) == pytest.approx(build().evaluate(X, Y, verbose=0), abs=TOLERANCE)
@@ -195,6 +206,7 @@ def test_callbacks_that_write_files_are_the_chiefs() -> None:
     assert not Path("a.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_tuners_models_are_trained_by_us_where_keras_is_wrong() -> None:
     distribution = Distribution("mirrored")
     with distribution.current.scope():
