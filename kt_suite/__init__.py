@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kt_suite import applications, distribution, engine, errors, executors, models, oracles, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
+    from kt_suite.nested import nested_cross_validate
     from kt_suite.objective import Objective
     from kt_suite.oracles import Oracle
     from kt_suite.oracles.synchronized import synchronized
@@ -44,6 +45,7 @@ _HOMES = {
     "QuasiRandomSearch": "kt_suite.tuners",
     "TPESearch": "kt_suite.tuners",
     "SklearnTuner": "kt_suite.tuners",
+    "nested_cross_validate": "kt_suite.nested",
 }
 _MODULES = ("applications", "distribution", "engine", "errors", "executors", "models", "oracles", "tuners")
 
@@ -62,6 +64,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
     "QuasiRandomSearch",
     "TPESearch",
     "SklearnTuner",
+    "nested_cross_validate",
     "applications",
     "distribution",
     "engine",

@@ -45,7 +45,8 @@ def check_estimators(
             raise InputError(rule(f"{name} of search()", "be left out for estimators", kwargs[name]))
     if any(is_dataset(data) for data in (*args, kwargs.get("x"))):
         raise InputError(rule("x", "be arrays or data frames for estimators", args))
-    if cross_validation is None and kwargs.get("validation_data") is None and not kwargs.get("validation_split"):
+    given = any(kwargs.get(name) is not None for name in ("validation_data", "validation_split", "tasks"))
+    if cross_validation is None and not given:
         remedy = "Give the tuner cross_validation=5, or search() validation_data= or validation_split=."
         raise InputError(rule("Estimators", "be scored on other samples than they are fitted on", None, remedy))
 
@@ -84,7 +85,19 @@ def fit_and_score(
     data.update(zip(("x", "y"), args, strict=False))
     data, rest = split_validation(data, dict(kwargs))
     fit(estimator, data["x"], data.get("y"), data["sample_weight"])
-    x, y, weights = (*rest["validation_data"], None, None)[:3]
+    return score_fitted(estimator, objective, rest["validation_data"], scorers=scorers, metrics=metrics)
+
+
+def score_fitted(
+    estimator: Any,
+    objective: Any,
+    held_out: tuple[Any, ...],
+    *,
+    scorers: Mapping[str, Any],
+    metrics: Sequence[Any] = (),
+) -> dict[str, float]:
+    """Returns the metrics of a fitted estimator on ``held_out``: inputs, targets and, if need be, weights."""
+    x, y, weights = (*held_out, None, None)[:3]
     parts = {part.name: part for part in getattr(objective, "objectives", [objective])}
     scores = {}
     for name in {**dict.fromkeys(names(objective)), **scorers}:

@@ -26,7 +26,7 @@ class FoldModels(TrialRunner):
     """
 
     def cross_val_models(self, trial: Any) -> list[Any]:
-        """Returns the models of a trial's runs, in the order of folds, each with the weights of its scored epoch.
+        """Returns the models of a trial's runs, by task and fold, each with the weights of its scored epoch.
 
         Args:
             trial: A trial, or its id. Only the best trials keep their weights: as many as ``keep_checkpoints`` says.
@@ -52,13 +52,16 @@ class FoldModels(TrialRunner):
                 ``"ensemble"`` is the models of the folds, whose outputs are averaged: nothing is trained.
 
         Raises:
-            InputError: ``refit`` is neither, or there was no cross-validation.
+            InputError: ``refit`` is neither, or there was no cross-validation; or a model would be one of many tasks'.
             ProjectError: The weights were not kept, or the samples to train on are not known.
         """
         if refit is not None and refit not in _REFITS:
             raise InputError(rule("refit", f"be one of {list(_REFITS)}", refit))
         if refit is not None:
             self._check_cross_validated("refit")
+        if self._planner.tasks:
+            remedy = "Take cross_val_models(trial), or build one with get_best_hyperparameters()."
+            raise InputError(rule("A search over tasks", "be asked for the models of a trial's runs", refit, remedy))
         trials = self.oracle.get_best_trials(num_models)
         if refit == "ensemble":
             return [self._ensemble(self.cross_val_models(trial)) for trial in trials]
@@ -146,8 +149,8 @@ class FoldModels(TrialRunner):
         return found
 
     def _check_cross_validated(self, what: str) -> None:
-        if self._planner.cross_validation is None:
-            raise InputError(rule(what, "be asked of a search with cross_validation", None))
+        if not any(plan.rows is not None or plan.task is not None for plan in self.run_plans()):
+            raise InputError(rule(what, "be asked of a search with cross_validation or tasks", None))
 
 
 def epochs_to_retrain(trial: Any) -> int | None:

@@ -40,8 +40,8 @@ def rows(records: Iterable[TrialRecord], direction: str) -> list[Row]:
 
     Returns:
         Dicts with the keys ``rank`` (from 1; ``None`` without a score to rank by), ``trial_id``, ``status``,
-        ``score``, ``score_std`` (over runs), ``standard_error`` (of the score), ``fold_scores``, ``best_epoch`` (from
-        0), ``epochs``, ``seconds``, ``values``, ``metrics`` and ``message``.
+        ``score``, ``score_std`` (over runs), ``standard_error`` (of the score), ``fold_scores``, ``task_scores``,
+        ``best_epoch`` (from 0), ``epochs``, ``seconds``, ``values``, ``metrics`` and ``message``.
 
     Example:
         >>> from kt_suite.trial import TrialRecord
@@ -59,6 +59,7 @@ def rows(records: Iterable[TrialRecord], direction: str) -> list[Row]:
             "score_std": record.score_std,
             "standard_error": record.standard_error,
             "fold_scores": record.fold_scores,
+            "task_scores": record.task_scores,
             "best_epoch": record.best_epoch,
             "epochs": record.epochs,
             "seconds": record.seconds,
@@ -97,6 +98,9 @@ def render(records: Iterable[TrialRecord], direction: str, objective: str, num_t
     table.add_column("#", justify="right")
     table.add_column("trial", no_wrap=True)
     table.add_column(objective, justify="right", no_wrap=True)
+    tasks = list(dict.fromkeys(name for record in shown for name in record.task_scores))
+    for name in tasks:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("values", overflow="fold", ratio=1)
@@ -106,6 +110,7 @@ def render(records: Iterable[TrialRecord], direction: str, objective: str, num_t
             str(rank) if _is_ranked(record) else "",
             record.trial_id,
             _score(record),
+            *(number(record.task_scores[name]) if name in record.task_scores else "" for name in tasks),
             _epoch(record),
             "" if record.seconds is None else duration(record.seconds),
             _details(record, differing),

@@ -73,6 +73,11 @@ class Limits:
         if trial.is_finished:
             self._without_improvement += 1
 
+    def rescore(self, trials: Iterable[TrialRecord]) -> None:
+        """Takes notice that the scores of the trials that have ended before are others now."""
+        completed = [one for one in trials if one.status == TrialStatus.COMPLETED and one.score is not None]
+        self._best = min((to_loss(one.score or 0.0, self.direction) for one in completed), default=math.inf)
+
     def is_out_of_time(self) -> bool:
         """Whether the time budget is spent."""
         return self.time_budget is not None and self.elapsed >= self.time_budget

@@ -330,7 +330,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         if self.keep_checkpoints == 0:
             return
         model = self._model if monitor.model is None else monitor.model
-        if monitor.plan.rows is not None:
+        if monitor.plan.rows is not None or monitor.plan.task is not None:
             save_weights(model, monitor.weights, self._spec.directory, run_checkpoint(monitor.run))
             return
         scored = score_result(self.oracle.objective, result, self.score, "HyperModel.fit()")

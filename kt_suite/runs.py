@@ -36,10 +36,19 @@ def repeats(number: int) -> tuple[RunPlan, ...]:
     return tuple(RunPlan(index, repeat=index) for index in range(number))
 
 
-def fold_runs(splits: Sequence[tuple[Any, Any]], num_repeats: int) -> tuple[RunPlan, ...]:
-    """Returns the runs of cross-validation: the repetitions of the first fold, then those of the second, and so on."""
+def fold_runs(
+    splits: Sequence[tuple[Any, Any]], num_repeats: int, task: str | None = None, first: int = 0
+) -> tuple[RunPlan, ...]:
+    """Returns the runs of cross-validation: the repetitions of the first fold, then those of the second, and so on.
+
+    Args:
+        splits: Rows to train on and rows to validate on, of each fold.
+        num_repeats: Runs of each fold.
+        task: The task that all are of.
+        first: Index of the first run.
+    """
     return tuple(
-        RunPlan(fold * num_repeats + repeat, fold, None, repeat, rows, validation_rows)
+        RunPlan(first + fold * num_repeats + repeat, fold, task, repeat, rows, validation_rows)
         for fold, (rows, validation_rows) in enumerate(splits)
         for repeat in range(num_repeats)
     )
@@ -53,9 +62,14 @@ def fit_arguments(
     Args:
         plan: The run.
         args: Positional arguments of ``fit`` for all samples; ``(x, y)`` where the plan names rows.
-        kwargs: Keyword arguments of ``fit`` for all samples.
+        kwargs: Keyword arguments of ``fit`` for all samples; with ``tasks`` by name, where there are some.
     """
     kwargs = dict(kwargs)
+    tasks = kwargs.pop("tasks", None)
+    if tasks is not None:
+        x, y, *held_out = tasks[plan.task]
+        args = (x, y)
+        kwargs.update({"validation_data": held_out[0]} if held_out else {})
     if plan.rows is None:
         return args, kwargs
     weights = kwargs.get("sample_weight")

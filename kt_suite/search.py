@@ -48,6 +48,7 @@ class Search:
         on_ended: Called after each attempt that ended (retention of checkpoints).
         pruner: Judges every epoch of every run.
         window: Trials proposed ahead and booked in the order of proposal (see ``Flight``).
+        rescore: Computes the scores of all trials by id where these depend on each other (tasks).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Search:
         on_ended: Callable[[Trial], None] = lambda trial: None,
         pruner: Pruner | None = None,
         window: int | None = None,
+        rescore: Callable[[list[TrialRecord]], dict[str, float]] | None = None,
     ) -> None:
         self.oracle = oracle
         self.executor = executor
@@ -73,6 +75,7 @@ class Search:
         self.books = Books(oracle)
         self.limits = limits
         self.pruner = pruner
+        self.rescore = rescore
         self._on_ended = on_ended
         self._planned_epochs: int | None = None
         self._num_runs = 1
@@ -95,6 +98,7 @@ class Search:
         self._planned_epochs, self._num_runs = info.epochs, info.runs_per_trial
         self.limits.start(info.trials, self.storage.fact("elapsed", 0.0))
         try:
+            self._rescore()
             self._replay(info.trials)
             should_stop = self.limits.is_out_of_time if self.limits.time_budget else None
             self.executor.open(self.runner, self._on_report, should_stop)
@@ -289,7 +293,7 @@ class Search:
             return
         record, score = trial.record, statistics.fmean(scores)
         record.score = score
-        record.score_std = statistics.stdev(scores) if len(scores) > 1 else None
+        record.score_std = statistics.stdev(scores) if len(scores) > 1 and not record.task_scores else None
         record.best_epoch = int(statistics.fmean(run.best_epoch or 0 for run in runs))
         record.metrics = mean_metrics(run.metrics for run in runs)
         self.oracle.update_trial(trial.trial_id, {**record.metrics, name: score}, step=record.best_epoch)
@@ -301,6 +305,7 @@ class Search:
         except SearchFailedError as error:
             failure = error
         if trial.record.is_finished:
+            self._rescore(trial.record)
             self.limits.note(trial.record)
             if self.pruner is not None:
                 self.pruner.end(trial.record)
@@ -308,6 +313,19 @@ class Search:
         self.runner.on_trial_end(trial)
         if failure is not None:
             raise failure
+
+    def _rescore(self, ended: TrialRecord | None = None) -> None:
+        if self.rescore is None:
+            return
+        records = [trial.record for trial in self.oracle.trials.values()]
+        scores = self.rescore(records)
+        changed = [one for one in records if scores.get(one.trial_id, one.score) != one.score]
+        for record in changed:
+            record.score = scores[record.trial_id]
+        others = [one for one in records if one is not ended]
+        self.limits.rescore(others)
+        self.storage.update_scores({one.trial_id: scores[one.trial_id] for one in changed if one is not ended})
+        self._log("on_rescored", changed)
 
     def _store_end(self, trial: Trial) -> None:
         self.storage.write_attempt("end", trial.snapshot(), self._changed_facts())

@@ -145,8 +145,19 @@ class TrialRecord:
 
         It takes folds for independent, which they are not quite, as they share samples to train on: read it as a scale.
         """
+        if self.task_scores:
+            return None  # a score over tasks is relative to other trials
         scores = self.fold_scores or [run.score for run in self.runs if run.score is not None]
         return statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+
+    @property
+    def task_scores(self) -> dict[str, float]:
+        """The mean score of each task, in the order of tasks; empty without tasks."""
+        tasks: dict[str, list[float]] = {}
+        for run in self.runs:
+            if run.score is not None and run.task is not None:
+                tasks.setdefault(run.task, []).append(run.score)
+        return {name: statistics.fmean(scores) for name, scores in tasks.items()}
 
     @property
     def fold_scores(self) -> list[float]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space, inputs_of
+from kt_suite.checks import check_arguments, check_data, check_environment, check_objective, check_space
 from kt_suite.discovery import discover, reconcile
 from kt_suite.distribution.distribution import Distribution, one_of
 from kt_suite.errors import InputError, rule
@@ -27,6 +27,7 @@ from kt_suite.retention import Retention
 from kt_suite.search import Search
 from kt_suite.seeds import generators_kept
 from kt_suite.storage import Storage
+from kt_suite.tasks import check_oracle
 
 # Trials proposed ahead where deterministic=True.
 WINDOW = 4
@@ -65,6 +66,9 @@ class Tuner(SearchResults):
         cross_validation: Folds that each trial is trained on, whose mean is its score: a number (shuffled by the seed,
             stratified where targets are classes), any splitter of scikit-learn, or pairs of training and validation
             rows.
+        task_score: How the results of a trial on several ``tasks`` become its score: ``"rank"``, the mean over tasks of
+            the share of the other trials that do better; or ``"scaled"``, the mean distance to the best trial in units
+            of the median trial's. Both grow with the loss; they are subtracted from 1 where more is better.
         pruner: Stops trials that cannot win in mid-training: a ``Pruner``, or the name of one.
         time_budget: Wall-clock time of the whole search: seconds, or a timedelta. The running trial stops at its next
             batch.
@@ -103,6 +107,7 @@ class Tuner(SearchResults):
         tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
         keep_checkpoints: int | str = 10,
         cross_validation: Any = None,
+        task_score: str = "rank",
         pruner: Any = None,
         time_budget: float | datetime.timedelta | None = None,
         patience: int | None = None,
@@ -121,7 +126,7 @@ class Tuner(SearchResults):
         self.max_model_size = max_model_size
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.executions_per_trial = executions_per_trial
-        self._planner = RunPlanner(cross_validation, executions_per_trial)
+        self._planner = RunPlanner(cross_validation, executions_per_trial, task_score)
         if cross_validation is not None and self._overrides("run_trial"):
             raise InputError(rule("cross_validation", "be None where run_trial is overridden", cross_validation))
         self.executor = make_executor(
@@ -206,7 +211,9 @@ class Tuner(SearchResults):
             *fit_args: As for ``model.fit``: inputs and targets.
             **fit_kwargs: As for ``model.fit``: ``validation_data``, ``epochs``, ``callbacks`` (copied for each run;
                 or a function that makes a list), ``sample_weight`` and so on. ``groups`` is for splitters that keep
-                groups together. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also each epoch.
+                groups together, ``tasks={"name": (x, y), ...}`` in place of inputs and targets for values that suit
+                several data sets of one shape. ``verbose`` is about the search: 0 is silent, 1 shows progress, 2 also
+                each epoch.
 
         Raises:
             InputError: Data or arguments that cannot be used, before anything is trained.
@@ -232,6 +239,7 @@ class Tuner(SearchResults):
             limits=self._limits,
             pruner=self.pruner,
             window=self._window,
+            rescore=self._planner.rescorer(self._direction),
         )
         with storage.lock(), generators_kept():
             if any(one.is_finished for one in storage.trials()):
@@ -275,7 +283,9 @@ class Tuner(SearchResults):
     def _prepare(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         check_environment()
         is_plain = not (self._overrides("run_trial") or overrides_fit(self.hypermodel))
-        x, y = inputs_of(fit_args, fit_kwargs)
+        x, y = self._planner.inputs(fit_args, fit_kwargs)
+        if fit_kwargs.get("tasks") is not None:
+            check_oracle(self.oracle)
         if is_plain:
             check_objective(self.oracle.objective)
             check_data(x, y, fit_kwargs.get("validation_data"))

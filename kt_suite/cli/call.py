@@ -38,7 +38,7 @@ class Call:
 
     Attributes:
         model, data, target, task, tuner, max_trials, epochs, executor, objective, direction, seed: Arguments.
-        executions_per_trial, tensorboard, keep_checkpoints, save, fix: Arguments too.
+        executions_per_trial, tensorboard, keep_checkpoints, save, cross_validation, fix: Arguments too.
         digest: SHA-256 of the data file, in hex; ``None`` for a built-in set.
         folder: The folder the call was made in, where modules are looked for.
         workers, distribution, virtual_devices: Arguments too.
@@ -59,6 +59,7 @@ class Call:
     tensorboard: str | None
     keep_checkpoints: int
     save: str | None
+    cross_validation: int | None = None
     fix: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
     folder: str = ""

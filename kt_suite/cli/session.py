@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from kt_suite.cli.call import Call
 from kt_suite.cli.outcome import Outcome, shown
@@ -74,7 +75,9 @@ def run(call: Call, project: Path, *, overwrite: bool, verbose: int, as_json: bo
         click.echo(outcome.to_json(test=test))
     else:
         outcome.show(num_trials=10)
-        click.echo(_verdict(outcome, outcome.best, test, len(data.y_test), call.save))
+        weights = "weights of that epoch, as they are" if call.cross_validation is None else "retrained on all folds"
+        tested = f"{len(data.y_test)} rows that no trial saw ({weights})"
+        click.echo(_verdict(outcome, outcome.best, test, tested, call.save))
 
 
 def is_follower(call: Call) -> bool:
@@ -92,7 +95,8 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
     import kt_suite
 
     if hasattr(model, "bind"):
-        model.bind(data.x_train, data.y_train, (data.x_val, data.y_val))
+        fit = _fit_arguments(call, data)
+        model.bind(fit["x"], fit["y"], fit.get("validation_data"))
     name = call.objective or str(getattr(model, "objective", "val_loss"))
     return getattr(kt_suite, TUNERS[call.tuner])(
         model,
@@ -103,6 +107,7 @@ def _tuner(call: Call, project: Path, model: Any, data: DataSet, overwrite: bool
         workers=call.workers,
         distribution=call.distribution,
         executions_per_trial=call.executions_per_trial,
+        cross_validation=call.cross_validation,
         directory=str(project.parent),
         project_name=project.name,
         overwrite=overwrite,
@@ -135,13 +140,17 @@ def _search(tuner: Any, call: Call, data: DataSet, verbose: int) -> None:
         # A metric that does not exist is an error of ours, in one line.
         warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
         tuner.search(
-            data.x_train,
-            data.y_train,
-            validation_data=(data.x_val, data.y_val),
+            **_fit_arguments(call, data),
             epochs=call.epochs,
             callbacks=callbacks,
             verbose=verbose,
         )
+
+
+def _fit_arguments(call: Call, data: DataSet) -> dict[str, Any]:
+    if call.cross_validation is None:
+        return {"x": data.x_train, "y": data.y_train, "validation_data": (data.x_val, data.y_val)}
+    return {"x": np.concatenate([data.x_train, data.x_val]), "y": np.concatenate([data.y_train, data.y_val])}
 
 
 @contextlib.contextmanager
@@ -155,6 +164,9 @@ def _told_how_to_resume(project: Path) -> Iterator[None]:
 
 def _headline(data: DataSet, call: Call) -> str:
     sizes = f"{len(data.y_train)} rows to train on, {len(data.y_val)} to validate, {len(data.y_test)} to test"
+    if call.cross_validation is not None:
+        num_rows = len(data.y_train) + len(data.y_val)
+        sizes = f"{num_rows} rows in {call.cross_validation} folds, {len(data.y_test)} to test"
     classes = f" of {len(data.class_names)} classes" if data.class_names else ""
     lines = [f"Data         {data.name}: {sizes}; {data.task}{classes}"]
     return "\n".join([*lines, *_tensorboard_line(call.tensorboard)])
@@ -171,12 +183,12 @@ def _without_result(outcome: Outcome) -> SearchFailedError:
     return SearchFailedError(rule("A search", "have a trial that ends with a score", got, reason))
 
 
-def _verdict(outcome: Outcome, best: TrialRecord, test: dict[str, float], num_rows: int, save: str | None) -> str:
+def _verdict(outcome: Outcome, best: TrialRecord, test: dict[str, float], tested: str, save: str | None) -> str:
     scores = ", ".join(f"{name} {number(value)}" for name, value in test.items())
     epoch = "" if best.best_epoch is None else f" in epoch {best.best_epoch + 1}"
     lines = [
         f"Best         trial {best.trial_id}: {outcome.objective} {number(best.score or 0.0)}{epoch}",
-        f"Test         {scores} on {num_rows} rows that no trial saw (weights of that epoch, as they are)",
+        f"Test         {scores} on {tested}",
     ]
     if save is not None:
         lines.append(f"Saved        {shown(save)}, for keras.models.load_model")

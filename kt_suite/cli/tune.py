@@ -110,6 +110,12 @@ def _fixed(context: click.Context, parameter: click.Parameter, pairs: tuple[str,
     show_default=True,
     help="Trainings of each trial, whose mean counts.",
 )
+@click.option(
+    "--cross-validation",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Folds of each trial, whose mean counts; they share the rows that would be trained on and ranked by.",
+)
 @click.option("--directory", metavar="DIR", default=DIRECTORY, show_default=True, help="Where searches are kept.")
 @click.option("--project-name", metavar="NAME", help="Name of the search.  [default: MODEL-DATA-TUNER]")
 @click.option("--overwrite", is_flag=True, help="Start anew where a search of that name exists.")

@@ -109,6 +109,12 @@ class Console(Logger):
             self._print(trial_line(self._progress, trial, will_retry=will_retry))
 
     @_leaves_no_display_behind
+    def on_rescored(self, trials: list[TrialRecord]) -> None:
+        """Takes note of other scores."""
+        with self._lock:
+            self._progress.rescore(trials)
+
+    @_leaves_no_display_behind
     def on_search_end(self, reason: str) -> None:
         """Takes the live display down and says what came out."""
         self.close()

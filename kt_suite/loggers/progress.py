@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class SearchProgress:
     def __init__(self, info: SearchInfo, clock: Callable[[], float] = time.time) -> None:
         self.info = info
         self.running: dict[str, RunningTrial] = {}
-        self.finished = [trial for trial in info.trials if trial.is_finished]
+        self.finished = [_copy(trial) for trial in info.trials if trial.is_finished]
         self.num_kept = len(self.finished)
         self.num_interrupted = len(info.trials) - self.num_kept
         self.best = incumbent(self.finished, info.direction)
@@ -111,6 +111,13 @@ class SearchProgress:
             self.finished.append(_copy(trial))
             known = [self.best] if self.best is not None else []
             self.best = incumbent([*known, self.finished[-1]], self.info.direction)
+
+    def rescore(self, trials: Iterable[TrialRecord]) -> None:
+        """Takes over the scores of trials that have ended."""
+        scores = {trial.trial_id: trial.score for trial in trials}
+        for trial in self.finished:
+            trial.score = scores.get(trial.trial_id, trial.score)
+        self.best = incumbent(self.finished, self.info.direction)
 
 
 def _copy(trial: TrialRecord) -> TrialRecord:

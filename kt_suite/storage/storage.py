@@ -146,6 +146,12 @@ class Storage:
                 detail["message"] = trial.message
             _write_event(connection, kind, trial.trial_id, trial.attempt, detail)
 
+    def update_scores(self, scores: Mapping[str, float]) -> None:
+        """Replaces the scores of trials, by id."""
+        with self._transaction() as connection:
+            rows = [(score, trial_id) for trial_id, score in scores.items()]
+            connection.executemany("UPDATE trial SET score = ? WHERE trial_id = ?", rows)
+
     def add_report(self, trial_id: str, report: Report) -> None:
         """Stores the metrics of one epoch."""
         metrics = json.dumps({name: float(value) for name, value in report.metrics.items()})

@@ -126,6 +126,16 @@ def test_json_is_one_object_on_stdout_and_holds_the_test_score():
     assert found["seconds"] > 0
 
 
+def test_folds_share_the_rows_and_the_best_model_is_retrained_on_all_of_them():
+    result = run(
+        "tune", "mlp", "--data", "iris", "--max-trials", "1", "--epochs", "2", "--cross-validation", "2", *PLAIN
+    )
+    assert "128 rows in 2 folds, 22 to test" in result.stdout
+    assert "±" in result.stdout
+    assert "on 22 rows that no trial saw (retrained on all folds)" in result.stdout
+    assert "±" in run("show", "searches/mlp-iris-random").stdout
+
+
 def test_more_trials_may_be_asked_of_a_search_and_a_finished_one_resumed():
     common = ("mlp", "--data", "iris", "--epochs", "1", *PLAIN, "--json", "--verbose", "0")
     first = json.loads(run("tune", *common, "--max-trials", "1").stdout)
