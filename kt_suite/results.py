@@ -29,6 +29,8 @@ class SearchResults(FoldModels):
     _path: Path
     _storage: Storage | None
     _user_facts: dict[str, Any]
+    _fit_args: tuple[Any, ...]
+    _fit_kwargs: dict[str, Any]
 
     # Facts
 
@@ -52,7 +54,7 @@ class SearchResults(FoldModels):
             "space": [describe(hp) for hp in self.oracle.hyperparameters.space],
             "space_size": Space(self.oracle.hyperparameters).size(),
             "executor": self.executor.name,
-            "executor_reason": self.explain_execution(),
+            "executor_reason": self._explained(),
             "devices": devices(),
             "time_budget": self._limits.time_budget,
             "tensorboard": self.tensorboard,
@@ -64,7 +66,17 @@ class SearchResults(FoldModels):
         }
 
     def explain_execution(self) -> str:
-        """Returns how trials are trained, and why."""
+        """Returns how trials are trained, and why; where they are fused, also in which groups, and which cannot be.
+
+        Before the search, random values of the space stand for its trials.
+        """
+        if not hasattr(self, "_fit_args") and not getattr(self.hypermodel, "requires_data", False):
+            self._fit_args, self._fit_kwargs = (), {}
+            self.executor.prepare(self)
+            del self._fit_args, self._fit_kwargs
+        return "\n".join([self._explained(), *self.executor.details(self)])
+
+    def _explained(self) -> str:
         spread = self.distribution.explain()
         return f"{self.executor.name}: {self.executor.explain()}{spread and f', {spread}'}"
 

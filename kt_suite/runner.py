@@ -28,7 +28,6 @@ from kt_suite.executors.subset import cut_fit_arguments
 from kt_suite.executors.training import (
     BUILD_CONFIG,
     CHECKPOINT,
-    STATES,
     RunMonitor,
     TunerHooks,
     accepts,
@@ -39,6 +38,7 @@ from kt_suite.executors.training import (
     run_checkpoint,
     save_state,
     save_weights,
+    state_path,
 )
 from kt_suite.hypermodel import fit_options, is_estimator, overrides_fit
 from kt_suite.objective import DefaultObjective, scalars, score_result, to_loss
@@ -382,8 +382,3 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             remedy = f"{type(self.hypermodel).__name__}.fit_options decides it: drop it here, or fix it there."
             raise InputError(rule(f"{name} of search()", "not be given", fit_kwargs[name], remedy))
         return set(tuned)
-
-
-def state_path(directory: str, run: int) -> Path:
-    """Returns the file that keeps the state of a run after its last epoch."""
-    return Path(directory) / STATES.replace("*", str(run))

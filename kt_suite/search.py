@@ -149,6 +149,8 @@ class Search:
                     raise KTSuiteError("The oracle must propose when no trial is running. Mend its populate_space.")
             for event in self.executor.events():
                 self._handle(event)
+            for note in self.executor.notes():
+                self._log("on_note", note)
 
     def _check_limits(self) -> None:
         if self._over is None:

@@ -227,6 +227,7 @@ class Tuner(SearchResults):
         self._fit_args, self._fit_kwargs = fit_args, fit_kwargs
         if self.distribution.is_follower:
             self._follow()
+        self.executor.prepare(self)
         storage = self._storage = self._open_storage()
         search = Search(
             self.oracle,

@@ -90,6 +90,13 @@ class Executor(abc.ABC):
 
     name: str = "executor"
 
+    def prepare(self, runner: Any) -> None:
+        """Looks at a search that is about to begin; called before :meth:`open`, so that :meth:`explain` knows of it.
+
+        Args:
+            runner: The tuner, with the arguments of ``search``.
+        """
+
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
         """Starts work.
 
@@ -126,6 +133,18 @@ class Executor(abc.ABC):
         """Yields what has happened, waiting for the first event at most ``timeout`` seconds (without bound if
         ``None``).
         """
+
+    def details(self, runner: Any) -> list[str]:
+        """Returns lines on how the trials so far were trained, or will be, where :meth:`explain` does not say it all.
+
+        Args:
+            runner: The tuner.
+        """
+        return []
+
+    def notes(self) -> list[str]:
+        """Returns lines that the user should see, each once."""
+        return []
 
     def close(self) -> None:
         """Ends all work and gives everything back. Closing twice is fine."""

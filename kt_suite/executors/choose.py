@@ -9,7 +9,7 @@ from kt_suite.errors import InputError, near, rule
 from kt_suite.executors.base import Executor
 from kt_suite.executors.inline import InlineExecutor
 
-NAMES = ("auto", "inline", "processes", "ray")
+NAMES = ("auto", "inline", "fused", "processes", "ray")
 
 
 def make_executor(
@@ -50,10 +50,14 @@ def make_executor(
     for name, value in (("workers", workers), ("trial_timeout", trial_timeout)):
         if value is not None:
             raise InputError(
-                rule(name, "be None with one trial after the other in this process", value, 'Use executor="processes".')
+                rule(name, "be None where trials train in this process", value, 'Use executor="processes".')
             )
     if distribution.cluster is not None and distribution.cluster.is_chief:
         from kt_suite.executors.in_step import InStepExecutor
 
         return InStepExecutor(distribution)
+    if executor == "fused":
+        from kt_suite.executors.fused.executor import FusedExecutor
+
+        return FusedExecutor()
     return InlineExecutor()

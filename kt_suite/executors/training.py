@@ -45,6 +45,8 @@ class RunMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         keep: Called with this monitor after every epoch, to leave what a retry could go on from.
     """
 
+    acts_by_epoch = True  # its batch hook only looks at the clock
+
     def __init__(
         self,
         objective: Any,
@@ -142,6 +144,8 @@ class TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]
         trial: The trial that is trained.
     """
 
+    acts_by_epoch = True  # a tuner that overrides the methods of batches is told apart
+
     def __init__(self, tuner: Any, trial: Any) -> None:
         super().__init__()
         self.tuner = tuner
@@ -160,13 +164,18 @@ class TunerHooks(keras.callbacks.Callback):  # type: ignore[misc]
         self.tuner.on_batch_end(self.trial, self.model, batch, logs)
 
 
-def fresh_keras(seed: int) -> None:
-    """Clears what earlier models left behind, and seeds every generator that Keras draws from."""
+def fresh_keras(seed: int, *, collects: bool = True) -> None:
+    """Clears what earlier models left behind, and seeds every generator that Keras draws from.
+
+    Args:
+        seed: The seed.
+        collects: Whether earlier models are garbage, and worth a collection now and then.
+    """
     global _builds
     keras.utils.clear_session(free_memory=False)
-    if _builds % _COLLECT_EVERY == _COLLECT_EVERY - 1:
+    if collects and _builds % _COLLECT_EVERY == _COLLECT_EVERY - 1:
         gc.collect()
-    _builds += 1
+    _builds += collects
     keras.utils.set_random_seed(seed)
 
 
@@ -237,6 +246,11 @@ def load_weights(model: Any, path: str | Path) -> None:
     """Reads what :func:`save_weights` wrote."""
     with _without_optimizer(model):
         model.load_weights(path)
+
+
+def state_path(directory: str | Path, run: int) -> Path:
+    """Returns the file that keeps the state of a run after its last epoch."""
+    return Path(directory) / STATES.replace("*", str(run))
 
 
 def save_state(model: Any, path: str | Path) -> None:

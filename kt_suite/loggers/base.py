@@ -75,5 +75,8 @@ class Logger:
     def on_rescored(self, trials: list[TrialRecord]) -> None:
         """Called when the scores of trials that have ended are others now: those over tasks are relative."""
 
+    def on_note(self, text: str) -> None:
+        """Called with a line that the user should see."""
+
     def on_search_end(self, reason: str) -> None:
         """Called last. ``reason`` is one line: done, space exhausted, interrupted (and how to resume), failed."""

@@ -115,6 +115,11 @@ class Console(Logger):
             self._progress.rescore(trials)
 
     @_leaves_no_display_behind
+    def on_note(self, text: str) -> None:
+        """Shows the line."""
+        self._print(text)
+
+    @_leaves_no_display_behind
     def on_search_end(self, reason: str) -> None:
         """Takes the live display down and says what came out."""
         self.close()

@@ -30,6 +30,8 @@ class GridSearchOracle(Oracle):
         >>> oracle = kts.oracles.GridSearchOracle(objective="val_loss")
     """
 
+    max_pending = None  # proposals do not follow from results
+
     def __init__(
         self,
         objective: Any = None,

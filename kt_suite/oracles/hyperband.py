@@ -117,6 +117,8 @@ class HyperbandOracle(Oracle):
         self.asynchronous = asynchronous
         self.budget = _one_of("budget", budget, BUDGETS)
         self.sampler = sampler if callable(sampler) else _one_of("sampler", sampler, SAMPLERS)
+        if sampler == "random":
+            self.max_pending = None
         self._budgets = brackets.budgets(max_epochs, factor, min_epochs)
         self._brackets = self._schedule()
         self._num_brackets = 1 if asynchronous else len(self._brackets) * self.hyperband_iterations

@@ -47,6 +47,8 @@ class QuasiRandomOracle(Oracle):
         >>> oracle = QuasiRandomOracle(objective="val_loss", max_trials=16, seed=0)
     """
 
+    max_pending = None  # proposals do not follow from results
+
     def __init__(
         self,
         objective: Any = None,

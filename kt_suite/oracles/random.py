@@ -23,6 +23,8 @@ class RandomSearchOracle(Oracle):
         >>> oracle = kts.oracles.RandomSearchOracle(objective="val_loss", max_trials=5, seed=0)
     """
 
+    max_pending = None  # proposals do not follow from results
+
     def __init__(
         self,
         objective: Any = None,

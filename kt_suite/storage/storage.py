@@ -43,6 +43,7 @@ class Storage:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._mutex = threading.RLock()
+        self._is_together = False
         self._connection = _connect(path, read_only)
 
     @classmethod
@@ -110,9 +111,31 @@ class Storage:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, self._connection:
+        with self._mutex:
+            if self._is_together:
+                yield self._connection
+                return
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Has all that is written inside be one transaction: on leaving, whatever happens, it is stored at once.
+
+        Nothing that follows from what is written may be acted on before.
+        """
+        with self._mutex:
+            if self._is_together:
+                yield
+                return
             self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
+            self._is_together = True
+            try:
+                yield
+            finally:
+                self._is_together = False
+                self._connection.execute("COMMIT")
 
     def update_facts(self, facts: Mapping[str, Any]) -> None:
         """Adds or replaces facts of the search; each value must be JSON-able."""
@@ -179,6 +202,9 @@ class Storage:
     def _snapshot(self) -> Iterator[None]:
         """Has all that is read inside belong to one moment."""
         with self._mutex:
+            if self._is_together:
+                yield
+                return
             try:
                 self._connection.execute("BEGIN")
                 yield

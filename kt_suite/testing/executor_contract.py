@@ -37,16 +37,18 @@ class ExecutorContract(Contract):
 
     Attributes:
         tolerance: How far scores may lie from those of one trial after the other in this process, relatively.
+        shuffles: Whether rows are shuffled, as by default; not where the executor has an order of its own.
     """
 
     tolerance = 1e-5
+    shuffles = True
 
     @pytest.fixture
     def search(self, make_executor: MakeExecutor, request: Any, tmp_path: Path) -> Recorder:
         """The recorded search: run once for each executor, whatever the scope of ``make_executor``."""
         key = (type(self), request.node.name.partition("[")[2])
         if key not in _searches:
-            _searches[key] = _search(make_executor(), tmp_path)
+            _searches[key] = _search(make_executor(), tmp_path, self.shuffles)
         return _searches[key]
 
     def test_each_attempt_ends_once_in_the_way_it_should(self, search: Recorder) -> None:
@@ -90,7 +92,7 @@ class ExecutorContract(Contract):
 
     def test_results_are_those_of_training_one_after_the_other(self, search: Recorder, tmp_path: Path) -> None:
         """The same values and seeds give the same scores wherever they train."""
-        expected = _search(InlineExecutor(), tmp_path, num_trials=1)
+        expected = _search(InlineExecutor(), tmp_path, self.shuffles, num_trials=1)
         assert search.scores_of(GOOD) == pytest.approx(expected.scores_of(GOOD), rel=self.tolerance)
         assert len(set(search.scores_of(GOOD))) == 2
 
@@ -196,7 +198,7 @@ class _StoppingOracle(RandomSearchOracle):
         return Decision.STOP if trial.trial_id == STOPPED and report.epoch == 1 else Decision.CONTINUE
 
 
-def _search(executor: Executor, directory: Path, num_trials: int = len(TRIALS)) -> Recorder:
+def _search(executor: Executor, directory: Path, shuffles: bool, num_trials: int = len(TRIALS)) -> Recorder:
     recorder = Recorder(executor)
     oracle = _StoppingOracle(objective="loss", max_trials=num_trials, seed=0)
     options: dict[str, Any] = {"directory": directory, "tensorboard": None, "executions_per_trial": 2}
@@ -204,7 +206,7 @@ def _search(executor: Executor, directory: Path, num_trials: int = len(TRIALS)) 
     for values in TRIALS:
         oracle.enqueue(values)
     x, y = ToyHyperModel.data()
-    tuner.search(x, y, verbose=0)
+    tuner.search(x, y, shuffle=shuffles, verbose=0)
     statuses = [oracle.trials[trial_id].status for trial_id in oracle.start_order]
     assert statuses.count(TrialStatus.RUNNING) == 0
     return recorder

@@ -1,0 +1,87 @@
+"""A look at the models of a space, before any trial: whether they can share programs, and whether that pays."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+
+from kt_suite.executors.fused.lazy import variables_later
+from kt_suite.executors.fused.reasons import check_run
+from kt_suite.executors.fused.skeleton import skeleton
+from kt_suite.executors.fused.unfusable import Unfusable
+from kt_suite.executors.fused.widths import operations
+from kt_suite.seeds import generators_kept
+from kt_suite.space import Space
+
+_NUM_SAMPLES = 12
+# Making a program costs about as much as two trials of a small model one after the other.
+_FEWEST_TRIALS = 4
+# Multiply-adds of a row beyond which a step has enough work of its own: 32 rows keep a processor busy for ten times as
+# long as Keras takes to start the step. On an accelerator that is later.
+_MOST_OPERATIONS = 1e7
+_ACCELERATOR = 100.0
+
+
+def obstacle_of_space(runner: Any) -> str | None:
+    """Returns why the trials of a search had better train one after the other; ``None`` if fusing pays.
+
+    Args:
+        runner: The tuner, with its hypermodel bound to the data.
+    """
+    num_trials = runner.oracle.max_trials
+    if num_trials is not None and num_trials < _FEWEST_TRIALS:
+        return f"{num_trials} trials are too few to make a program for"
+    try:
+        model = _build(runner, runner.oracle.get_space())
+        check_run(model, {"epochs": 1})
+        skeleton(model)
+    except Unfusable as verdict:
+        return verdict.reasons[0]
+    except Exception:  # the trials will say
+        return "the model of the default values cannot be built"
+    most = _MOST_OPERATIONS * (_ACCELERATOR if has_accelerator() else 1.0)
+    if model.built and operations(model) > most:
+        return "each model keeps the device busy by itself"
+    return None
+
+
+def has_accelerator() -> bool:
+    """Whether the backend has more than processors."""
+    import keras
+
+    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def preview(runner: Any) -> list[str]:
+    """Returns the groups that random values of the space fall into, and why some cannot be fused."""
+    space, rng = Space(runner.oracle.hyperparameters), np.random.default_rng(0)
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    reasons: Counter[str] = Counter()
+    for _ in range(_NUM_SAMPLES):
+        hp = runner.oracle.get_space()
+        hp.values = space.sample(rng)
+        try:
+            model = _build(runner, hp)
+            check_run(model, {"epochs": 1})
+            groups[skeleton(model)].append(model)
+        except Unfusable as verdict:
+            reasons.update(verdict.reasons)
+        except Exception as error:
+            reasons[f"build fails: {error}"] += 1
+    lines = [f"Of {_NUM_SAMPLES} random trials:"]
+    lines += [f"{len(models)} in one program: {describe(models[0])}" for models in groups.values()]
+    lines += [f"{number} one after the other: {reason}" for reason, number in reasons.items()]
+    return lines
+
+
+def describe(model: Any) -> str:
+    """Returns the layers and the optimizer of a model, in a line."""
+    layers = "-".join(type(layer).__name__ for layer in model.layers)
+    return f"{layers}; {type(model.optimizer).__name__}"
+
+
+def _build(runner: Any, hp: Any) -> Any:
+    with generators_kept(), variables_later():
+        return runner._build_hypermodel(hp)

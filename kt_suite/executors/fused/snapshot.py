@@ -1,0 +1,109 @@
+"""The state of one member in its own shapes: read from a model, written to it, laid out on places, cut back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kt_suite.executors.fused.axis import cut, embed
+from kt_suite.executors.fused.backend import to_numpy
+from kt_suite.executors.fused.group import Group
+from kt_suite.executors.fused.view import View
+
+
+@dataclass
+class Snapshot:
+    """Weights and optimizer state of a member.
+
+    Attributes:
+        weights: In the order of ``model.get_weights()``.
+        slots: For each trainable variable, its optimizer variables by attribute.
+        scalars: The optimizer's other variables by attribute.
+        steps: Training steps taken.
+    """
+
+    weights: list[np.ndarray]
+    slots: list[dict[str, np.ndarray]]
+    scalars: dict[str, float]
+    steps: int
+
+    @classmethod
+    def of(cls, view: View) -> Snapshot:
+        """Reads a model and its optimizer."""
+        optimizer = view.model.optimizer
+        weights = [to_numpy(variable) for variable in view.weights]
+        slots, scalars = view.optimizer.slots(optimizer), dict(view.optimizer.scalars(optimizer))
+        if not optimizer.built:
+            shapes = [(weights[number].shape, weights[number].dtype) for number in view.trainable]
+            filled = [{name: np.full(shape, value, dtype) for name, value in slots.items()} for shape, dtype in shapes]
+            return cls(weights, filled, scalars, 0)
+        found = [
+            {name: to_numpy(getattr(optimizer, name)[index]) for name in slots} for index in range(len(view.trainable))
+        ]
+        scalars = {name: float(to_numpy(getattr(optimizer, name))) for name in scalars}
+        return cls(weights, found, scalars, int(to_numpy(optimizer._iterations)))
+
+    def write(self, view: View, rate: float | None) -> None:
+        """Sets a model and its optimizer."""
+        optimizer = view.model.optimizer
+        for variable, value in zip(view.weights, self.weights, strict=True):
+            variable.assign(value)
+        for step in view.steps:
+            if isinstance(step.layer, keras.layers.Normalization):
+                step.layer.finalize_state()
+        optimizer.build(view.model.trainable_variables)
+        optimizer._iterations.assign(self.steps)
+        for index, slots in enumerate(self.slots):
+            for name, value in slots.items():
+                getattr(optimizer, name)[index].assign(value)
+        for name, number in self.scalars.items():
+            getattr(optimizer, name).assign(number)
+        if rate is not None:
+            optimizer.learning_rate = rate
+
+
+def gather(group: Group, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
+    """Returns the state of a program, padded and stacked, as arrays."""
+    view = group.view
+
+    def stacked(values: Sequence[np.ndarray], number: int) -> np.ndarray:
+        own = [embed(value, axes[number]) for value, axes in zip(values, group.variables, strict=True)]
+        return np.stack(group.fill(own))
+
+    weights = [stacked([shot.weights[number] for shot in snapshots], number) for number in range(len(view.weights))]
+    slots = [
+        {name: stacked([shot.slots[index][name] for shot in snapshots], number) for name in snapshots[0].slots[index]}
+        for index, number in enumerate(view.trainable)
+    ]
+    dtype = weights[view.trainable[0]].dtype
+    scalars = {
+        name: np.array(group.fill([shot.scalars[name] for shot in snapshots]), dtype) for name in snapshots[0].scalars
+    }
+    steps = np.array(group.fill([shot.steps for shot in snapshots]), "int32")
+    return {"weights": weights, "slots": slots, "scalars": scalars, "steps": steps}
+
+
+def scatter(group: Group, state: dict[str, Any], places: Sequence[int]) -> list[Snapshot]:
+    """Returns the snapshots of members at these places, cut back to their own shapes."""
+    return [_one(group, state, place) for place in places]
+
+
+def _one(group: Group, state: dict[str, Any], place: int) -> Snapshot:
+    axes = group.variables[place]
+
+    def own(value: Any, number: int) -> np.ndarray:
+        return cut(to_numpy(value[place]), axes[number])
+
+    return Snapshot(
+        [own(value, number) for number, value in enumerate(state["weights"])],
+        [
+            {name: own(value, number) for name, value in slots.items()}
+            for slots, number in zip(state["slots"], group.view.trainable, strict=True)
+        ],
+        {name: float(to_numpy(value[place])) for name, value in state["scalars"].items()},
+        int(to_numpy(state["steps"][place])),
+    )

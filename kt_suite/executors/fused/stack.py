@@ -1,0 +1,335 @@
+"""Many runs trained side by side in one compiled program, each exactly as ``model.fit`` would train it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kt_suite.executors.fused import backend as backends
+from kt_suite.executors.fused.feed import Feed
+from kt_suite.executors.fused.graph import outputs_of
+from kt_suite.executors.fused.group import Group
+from kt_suite.executors.fused.losses import terms_of
+from kt_suite.executors.fused.metrics import measures_of
+from kt_suite.executors.fused.program import program_for
+from kt_suite.executors.fused.schedules import schedule_values
+from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter
+from kt_suite.executors.fused.unfusable import Unfusable
+from kt_suite.executors.fused.view import View, view_of
+
+
+@dataclass
+class Member:
+    """One run of a stack: a built and compiled Keras model, with the weights that training starts from.
+
+    Attributes:
+        model: The model. Its weights and optimizer are read when it joins a stack, and written by
+            ``Stack.write_back`` alone.
+        seed: Seed of the run's dropout, noise and (with ``shuffle="per_trial"``) order.
+        rows: Indices of its rows of the shared training arrays, as for a fold; ``None`` for all.
+        validation_rows: Indices of its rows of the shared validation arrays; ``None`` for all.
+        class_weight: As in ``model.fit``.
+    """
+
+    model: Any
+    seed: int
+    rows: np.ndarray | None = None
+    validation_rows: np.ndarray | None = None
+    class_weight: Mapping[int, float] | None = None
+
+
+@dataclass
+class Data:
+    """What all members of a stack train on.
+
+    Attributes:
+        x: Array, or list or dict of arrays, of inputs; or a ``tf.data.Dataset`` or ``PyDataset`` of batches,
+            which is streamed.
+        y: Targets, in the structure of the model's outputs.
+        sample_weight: Weights of the rows.
+        validation: ``(x, y)`` or ``(x, y, sample_weight)``, or a data set of batches. Folds take their validation
+            rows from the training arrays: give the same arrays here.
+    """
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+    validation: Any = None
+
+
+@dataclass
+class Options:
+    """How a stack trains.
+
+    Attributes:
+        batch_size: Rows of a batch; of no meaning for streams.
+        shuffle: ``"shared"``, one new order each epoch for all members (members with the same ``rows``);
+            ``"per_trial"``, each its own; ``None``, the order of the arrays.
+        seed: Seed of the shared order.
+        steps_per_epoch: As in ``model.fit``.
+        validation_batch_size: ``batch_size`` where ``None``.
+        validation_steps: As in ``model.fit``.
+        xla: Whether programs are compiled by XLA; ``None`` decides by what is measured.
+        epochs: Number of epochs to come, as far as known: what compiling must pay off within.
+    """
+
+    batch_size: int = 32
+    shuffle: str | None = "shared"
+    seed: int = 0
+    steps_per_epoch: int | None = None
+    validation_batch_size: int | None = None
+    validation_steps: int | None = None
+    xla: bool | None = None
+    epochs: int = 1
+
+
+class Stack:
+    """Members of one skeleton, trained in step.
+
+    Positions are those of the list of members: ``remove`` closes the gaps, ``add`` appends. Logs have the names and
+    values that ``model.fit`` gives to ``on_epoch_end``. A member whose numbers become NaN never touches another.
+
+    Args:
+        members: At least one; their skeletons are equal.
+        data: What they train on.
+        options: How.
+
+    Raises:
+        kt_suite.executors.fused.Unfusable: The members cannot share a program, or not with this data.
+    """
+
+    def __init__(self, members: Sequence[Member], data: Data, options: Options) -> None:
+        self.options = options
+        self.epoch = 0
+        self._backend = backends.current()
+        self._feed = Feed(members[0].model, data, options)
+        self._members = list(members)
+        self._views: list[View] = []
+        self._rates: list[Any] = []
+        self._join(members)
+        self._pack([Snapshot.of(view) for view in self._views], rounded(len(members)))
+
+    def _join(self, members: Sequence[Member]) -> None:
+        views = [view_of(member.model) for member in members]
+        first = self._views[0] if self._views else views[0]
+        if any(view.key != first.key for view in views):
+            raise Unfusable(
+                ["the models differ in more than widths, numbers and activations: train them in two groups"]
+            )
+        self._views += views
+        self._rates += [_rate(view.model.optimizer) for view in views]
+
+    def _pack(self, snapshots: Sequence[Snapshot], num_places: int) -> None:
+        """Lays members out on places, from the states they are in."""
+        terms = [terms_of(view.model, self._feed.targets) for view in self._views]
+        group = Group(self._views, terms, num_places)
+        self._group = group
+        self._places = list(range(len(self._members)))
+        self._constants = self._on_device(group.constants([member.seed for member in self._members]))
+        self._state = self._on_device(gather(group, snapshots))
+        self._feed.prepare(self._members, group)
+        self._program = program_for(
+            self._feed.signature,
+            group,
+            terms[0],
+            measures_of(self._views[0].model, self._feed.targets),
+            is_ragged=self._feed.is_ragged,
+            xla=self._uses_xla(),
+        )
+        self._names = self._program.logs(self._program.empty_sums()).keys()
+
+    def _on_device(self, structure: Any) -> Any:
+        return keras.tree.map_structure(self._backend.tensor, structure)
+
+    def _uses_xla(self) -> bool:
+        return True if self.options.xla is None else self.options.xla
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members by position."""
+        return tuple(self._members)
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch (the most of any member); ``None`` for a stream before its first epoch."""
+        return self._feed.steps
+
+    def train_epoch(
+        self, *, validate: bool = False, learning_rates: np.ndarray | None = None, order: np.ndarray | None = None
+    ) -> list[dict[str, float]]:
+        """Trains all members for one epoch.
+
+        Args:
+            validate: Whether to evaluate after it, in the same program: logs then hold ``val_`` names too.
+            learning_rates: Rates of shape ``(len(self), steps)``, in place of the optimizers' own, as from a callback
+                that sets one at each batch. Of shape ``(len(self),)`` for one a member.
+            order: Order of the rows of this epoch, of shape ``(n,)``, in place of a drawn one.
+
+        Returns:
+            The logs of each member.
+        """
+        iterations = backends.to_numpy(self._state["steps"])
+        sums: Any = self._program.empty_sums()
+        test_sums: Any = None
+        chunks = self._feed.training(self.epoch, iterations, order)
+        start = 0
+        for chunk, is_last in chunks:
+            steps = chunk["order"].shape[0]
+            training = {**chunk, "rates": self._rates_of(iterations, start, steps, learning_rates)}
+            start += steps
+            validation = (
+                self._feed.validation() if validate and is_last and self._feed.has_resident_validation else None
+            )
+            test_sums = None if validation is None else self._program.empty_sums()
+            self._state, sums, test_sums = self._program.run(
+                self._constants, self._state, training, sums, validation, test_sums
+            )
+        self.epoch += 1
+        logs = self._logs(sums, "")
+        if validate:
+            tested = self.evaluate() if test_sums is None else self._logs(test_sums, "val_")
+            logs = [{**own, **other} for own, other in zip(logs, tested, strict=True)]
+        return logs
+
+    def evaluate(self) -> list[dict[str, float]]:
+        """Returns each member's logs on the validation data, with ``val_`` names."""
+        sums: Any = self._program.empty_sums()
+        for chunk in self._feed.validations():
+            _, _, sums = self._program.run(self._constants, self._state, None, None, chunk, sums)
+        return self._logs(sums, "val_")
+
+    def predict(self) -> list[Any]:
+        """Returns each member's outputs on its validation rows, as ``model.predict`` does."""
+        parts: list[list[np.ndarray]] = []
+        for inputs in self._feed.inputs():
+            made = self._program.predict(self._constants, self._state["weights"], inputs)
+            parts.append([backends.to_numpy(value) for value in made])
+        joined = [np.concatenate(pieces, axis=1) for pieces in zip(*parts, strict=True)]
+        structure = outputs_of(self._views[0].model)
+        found = []
+        for place in self._places:
+            count = self._feed.num_validation_rows(place)
+            own = [value[min(place, len(value) - 1)][:count] for value in joined]
+            found.append(keras.tree.pack_sequence_as(structure, own) if len(own) > 1 else own[0])
+        return found
+
+    def _logs(self, sums: Any, prefix: str) -> list[dict[str, float]]:
+        logs = self._program.logs(keras.tree.map_structure(backends.to_numpy, sums))
+        return [{prefix + name: values[place] for name, values in logs.items()} for place in self._places]
+
+    def _rates_of(self, iterations: np.ndarray, start: int, steps: int, given: np.ndarray | None) -> Any:
+        """Returns the learning rates of some steps, ``(steps, places)``."""
+        rates = np.zeros((steps, self._group.num_places))
+        for position, place in enumerate(self._places):
+            if given is not None:
+                own = np.asarray(given[position])
+                rates[:, place] = own if own.ndim == 0 else _padded(own[start : start + steps], steps)
+            elif isinstance(self._rates[position], float):
+                rates[:, place] = self._rates[position]
+            else:
+                rates[:, place] = schedule_values(self._rates[position], int(iterations[place]) + start, steps)
+        return self._backend.tensor(rates.astype(keras.config.floatx()))
+
+    def remove(self, positions: Sequence[int]) -> None:
+        """Takes members out of the stack. Write back first what is still needed of them."""
+        gone = set(positions)
+        kept = [position for position in range(len(self)) if position not in gone]
+        self._members = [self._members[position] for position in kept]
+        self._views = [self._views[position] for position in kept]
+        self._rates = [self._rates[position] for position in kept]
+        self._places = [self._places[position] for position in kept]
+        if self._members and rounded(len(self)) <= self._group.num_places // 2:
+            self._repack()
+
+    def _repack(self) -> None:
+        """Moves the members to the fewest places."""
+        self._pack(self._snapshots(), rounded(len(self)))
+
+    def _snapshots(self) -> list[Snapshot]:
+        return scatter(self._group, keras.tree.map_structure(backends.to_numpy, self._state), self._places)
+
+    def add(self, members: Sequence[Member]) -> None:
+        """Appends members, with the weights and optimizer state that their models have."""
+        snapshots = self._snapshots()
+        self._join(members)
+        self._members += members
+        snapshots += [Snapshot.of(view) for view in self._views[len(snapshots) :]]
+        self._pack(snapshots, max(rounded(len(self)), rounded(len(self))))
+
+    def weights(self, position: int) -> list[np.ndarray]:
+        """Returns a member's weights, in the order and the shapes of its ``model.get_weights()``."""
+        return self._snapshot(position).weights
+
+    def _snapshot(self, position: int) -> Snapshot:
+        return scatter(self._group, self._state, [self._places[position]])[0]
+
+    def write_back(self, position: int) -> None:
+        """Sets the weights of a member's model, and the state of its optimizer (iterations, moments, rate)."""
+        rate = self._rates[position]
+        self._snapshot(position).write(self._views[position], rate if isinstance(rate, float) else None)
+
+    def load(self, position: int) -> None:
+        """Takes weights and optimizer state from a member's model, as after ``load_weights``."""
+        snapshots = self._snapshots()
+        snapshots[position] = Snapshot.of(self._views[position])
+        self._rates[position] = _rate(self._views[position].model.optimizer)
+        self._pack(snapshots, self._group.num_places)
+
+    def get_number(self, position: int, name: str) -> float:
+        """Returns a number of a member's optimizer, such as ``"learning_rate"``."""
+        if name == "learning_rate":
+            rate = self._rates[position]
+            if isinstance(rate, float):
+                return rate
+            iterations = int(backends.to_numpy(self._state["steps"])[self._places[position]])
+            return float(schedule_values(rate, iterations, 1)[0])
+        return float(getattr(self._views[position].model.optimizer, name))
+
+    def set_number(self, position: int, name: str, value: float) -> None:
+        """Sets a number of a member's optimizer, such as ``"learning_rate"``."""
+        if name == "learning_rate":
+            self._rates[position] = float(value)
+            return
+        setattr(self._views[position].model.optimizer, name, value)
+        self._pack(self._snapshots(), self._group.num_places)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that one member takes: its padded weights, optimizer state and gradients, and a step's activations."""
+        arrays = keras.tree.flatten(self._state)
+        held = sum(int(np.prod(array.shape)) * _itemsize(array) for array in arrays)
+        weights = sum(int(np.prod(array.shape)) * _itemsize(array) for array in self._state["weights"])
+        return (2 * held + weights) // self._group.num_places + self._feed.step_bytes
+
+
+def rounded(count: int) -> int:
+    """Returns the number of places for ``count`` members: 1, 2, 3, 4, 6, 8, 12, ..., so that programs are reused."""
+    places = 1
+    while places < count:
+        places *= 2
+    return places * 3 // 4 if places >= 4 and count <= places * 3 // 4 else places
+
+
+def _itemsize(array: Any) -> int:
+    return int(np.dtype(keras.backend.standardize_dtype(array.dtype).replace("bfloat16", "float16")).itemsize)
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([values, np.full(size - len(values), values[-1] if len(values) else 0.0)])
+
+
+def _rate(optimizer: Any) -> Any:
+    """Returns the learning rate of an optimizer, or its schedule."""
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return rate
+    if callable(rate) and not hasattr(rate, "assign"):
+        raise Unfusable(["the learning rate is a function: use a number or a LearningRateSchedule"])
+    return float(backends.to_numpy(rate))

@@ -1,0 +1,93 @@
+"""Whether a stack trains as ``model.fit`` does, in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from kt_suite.executors.fused import backend
+from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+
+
+@pytest.fixture(autouse=True)
+def _double_precision() -> Iterator[None]:
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
+
+
+@pytest.fixture
+def without_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few batches are trained faster than a program for them is traced."""
+    monkeypatch.setattr(backend.TensorFlowBackend, "compile", lambda self, function, xla: function)
+    monkeypatch.setattr("kt_suite.executors.fused.program._programs", {})
+
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """Returns inputs, ``(22, 6)``, and classes."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(22, 6)), rng.integers(0, 3, 22)
+
+
+@pytest.fixture
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Returns inputs, ``(14, 6, 5, 2)``, and classes."""
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(14, 6, 5, 2)), rng.integers(0, 3, 14)
+
+
+@pytest.fixture
+def assert_equals_fit() -> Callable[..., None]:
+    """Returns a function that trains models side by side and alone, and compares all logs and weights."""
+
+    def assert_equals_fit(
+        build: Callable[[Any], Any],
+        specs: Sequence[Any],
+        x: Any,
+        y: Any,
+        *,
+        validation: Any = None,
+        sample_weight: Any = None,
+        class_weights: Sequence[Any] | None = None,
+        epochs: int = 3,
+        batch_size: int = 8,
+        xla: bool = False,
+        tolerance: float = 1e-8,
+    ) -> None:
+        keras.utils.set_random_seed(0)
+        models = [build(spec) for spec in specs]
+        class_weights = class_weights or [None] * len(models)
+        members = [
+            Member(model, seed, class_weight=own)
+            for seed, (model, own) in enumerate(zip(models, class_weights, strict=True))
+        ]
+        options = Options(batch_size=batch_size, shuffle=None, xla=xla, epochs=epochs)
+        stack = Stack(members, Data(x, y, sample_weight, validation), options)
+        logs = [stack.train_epoch(validate=validation is not None) for _ in range(epochs)]
+        weights = [stack.weights(position) for position in range(len(models))]
+        for position, (model, own) in enumerate(zip(models, class_weights, strict=True)):
+            model.run_eagerly = True
+            history = model.fit(
+                x,
+                y,
+                sample_weight=sample_weight,
+                class_weight=own,
+                validation_data=validation,
+                epochs=epochs,
+                batch_size=batch_size,
+                shuffle=False,
+                verbose=0,
+            ).history
+            for name, wanted in history.items():
+                found = [epoch[position][name] for epoch in logs]
+                np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance, err_msg=name)
+            for found, wanted in zip(weights[position], model.get_weights(), strict=True):
+                np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
+
+    return assert_equals_fit
