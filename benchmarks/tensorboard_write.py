@@ -1,6 +1,9 @@
 """What logging a trial of 10 epochs x 4 scalars costs, here and with TensorBoard's and TensorFlow's own writers.
 
 Run: python benchmarks/tensorboard_write.py [--trials 200]
+
+Measured with 100 trials on two cores that some twenty other processes kept busy, where only the processor time says
+something: ours 2.6 ms a trial, EventFileWriter 2.8 ms and tf.summary 54 ms, both without objective, texts and columns.
 """
 
 from __future__ import annotations
@@ -86,21 +89,23 @@ def tf_summary(directory: Path) -> WriteTrial:
 
 
 def measure(prepare: Callable[[Path], WriteTrial], num_trials: int) -> str:
-    """Returns a row: median and slowest time a trial in ms, size in kB, threads left or met."""
+    """Returns a row: a trial's median, 99th percentile and processor time in ms, size in kB, threads left or met."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         write = prepare(directory)
         write(directory, 0)  # imports and caches
         num_threads = threading.active_count()
         times = []
+        computed = time.process_time()
         for number in range(1, num_trials + 1):
             start = time.perf_counter()
             write(directory, number)
             times.append(1e3 * (time.perf_counter() - start))
+        computed = 1e3 * (time.process_time() - computed) / num_trials
         size = sum(path.stat().st_size for path in directory.rglob("events*")) / (num_trials + 1) / 1e3
         slowest = statistics.quantiles(times, n=100)[98]
         new_threads = threading.active_count() - num_threads
-        return f"{statistics.median(times):8.2f} {slowest:8.2f} {size:8.2f} {new_threads:8d}"
+        return f"{statistics.median(times):8.2f} {slowest:8.2f} {computed:8.2f} {size:8.2f} {new_threads:8d}"
 
 
 def main() -> None:
@@ -108,8 +113,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     num_trials = parser.parse_args().trials
-    print(f"{'':20} {'median':>8} {'p99':>8} {'size':>8} {'threads':>8}")
-    print(f"{'':20} {'ms':>8} {'ms':>8} {'kB':>8} {'new':>8}")
+    print(f"{'':20} {'median':>8} {'p99':>8} {'cpu':>8} {'size':>8} {'threads':>8}")
+    print(f"{'':20} {'ms':>8} {'ms':>8} {'ms':>8} {'kB':>8} {'new':>8}")
     for prepare in (ours, event_file_writer, tf_summary):
         print(f"{prepare.__name__:20} {measure(prepare, num_trials)}", flush=True)
 

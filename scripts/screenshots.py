@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTH, HEIGHT = 1280, 940
+WIDTH, HEIGHT = 1280, 1040
 PATIENCE = 300.0  # seconds, on a busy machine
-NUM_TRIALS = int(os.environ.get("NUM_TRIALS", "40"))
+NUM_TRIALS = 32
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-sync",
 )
 # What is at the top of each picture.
-PICTURES = {"tuning_leaderboard": "header", "tuning_parallel": ".parallel"}
+PICTURES = {"tuning_leaderboard": "body", "tuning_parallel": ".parallel"}
 
 
 def search(directory: Path) -> None:
