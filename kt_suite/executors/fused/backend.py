@@ -55,9 +55,7 @@ class TensorFlowBackend:
             return [step + 1, *nest.flatten(made)]
 
         start = self._tf.constant(0)
-        done = self._tf.while_loop(
-            lambda step, *_: step < steps, flat_body, [start, *flat], parallel_iterations=1, maximum_iterations=steps
-        )
+        done = self._tf.while_loop(lambda step, *_: step < steps, flat_body, [start, *flat], parallel_iterations=1)
         return nest.pack_sequence_as(carry, list(done[1:]))
 
     def compile(self, function: Callable[..., Any], xla: bool) -> Callable[..., Any]:

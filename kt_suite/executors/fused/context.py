@@ -133,6 +133,11 @@ class Context:
         names, index = self._choices(self._step, name)
         return activate(signal, names, index)
 
+    def bits(self, shape: tuple[int, ...]) -> Any:
+        """Returns new unsigned integers below 2 ** 24 of shape ``(members, *shape)``, each member's from its seed."""
+        self._draws += 1
+        return noise.bits(self._seeds, (self._step << 4) + self._draws, shape)
+
     def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Returns new numbers in [0, 1) of shape ``(members, *shape)``, those of each member from its own seed."""
         self._draws += 1

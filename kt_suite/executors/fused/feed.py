@@ -43,6 +43,7 @@ class Feed:
             self._test = (flat_inputs(model, x), flat_outputs(model, y, "y"), weights)
         self.targets = [keras.KerasTensor((None, *array.shape[1:]), array.dtype.name) for array in self._y]
         self.is_ragged = False
+        self.batch_size = int(options.batch_size)
         self.step_bytes = 0
         self.steps: int | None = None
         self._device: dict[str, Any] = {}

@@ -1,9 +1,8 @@
-"""The forward pass of all members, their losses, and one training step."""
+"""The forward pass of all members, and their losses."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -143,117 +142,3 @@ def _autocast(signal: Signal, layer: Any) -> Signal:
     if "float" not in dtype or dtype == layer.compute_dtype:
         return signal
     return Signal(ops.cast(signal.value, layer.compute_dtype), signal.mask)
-
-
-class Lookup:
-    """Looks numbers of the optimizer up as ``(members, 1)``, in one type, each once.
-
-    Args:
-        forward: Of the group.
-        numbers: ``(members, columns)``.
-        dtype: The type.
-    """
-
-    def __init__(self, forward: Forward, numbers: Any, dtype: Any) -> None:
-        self._columns, self._numbers, self.dtype = forward.group.columns, numbers, dtype
-        self._found: dict[str, Any] = {}
-
-    def __call__(self, name: str) -> Any:
-        if name not in self._found:
-            place = self._columns["optimizer", name]
-            self._found[name] = ops.cast(self._numbers[:, place : place + 1], self.dtype)
-        return self._found[name]
-
-    def derive(self, found: dict[str, Any]) -> None:
-        """Adds numbers that were computed."""
-        self._found.update(found)
-
-
-def optimise(
-    forward: Forward, constants: Any, state: dict[str, Any], gradients: list[Any], rates: Any
-) -> dict[str, Any]:
-    """Returns the state after one step of each member's optimizer.
-
-    Variables are looked at as ``(members, entries)``: one shape of numbers serves them all, and compilers have less to
-    do.
-
-    Args:
-        forward: Of the group.
-        constants: What ``Group.constants`` returned.
-        state: ``"weights"``, ``"slots"``, ``"scalars"`` and ``"steps"``.
-        gradients: One for each trainable variable.
-        rates: Learning rates, ``(members,)``.
-    """
-    view, rule = forward.view, forward.view.optimizer
-    optimizer = view.model.optimizer
-    step, scalars = state["steps"] + 1, state["scalars"]
-    lookups: dict[str, Lookup] = {}
-
-    def lookup(dtype: Any) -> Lookup:
-        name = keras.backend.standardize_dtype(dtype)
-        if name not in lookups:
-            made = lookups[name] = Lookup(forward, constants["numbers"], name)
-            flat_step = ops.cast(step, name)[:, None]
-            made.derive({"learning rate": ops.cast(rates, name)[:, None], "step": flat_step})
-            made.derive({key: ops.cast(value, name)[:, None] for key, value in scalars.items()})
-            made.derive(rule.derived(made))
-        return lookups[name]
-
-    if scalars:
-        like = next(iter(scalars.values()))
-        scalars = rule.begin(Lookup(forward, constants["numbers"], like.dtype), scalars, ops.cast(step, like.dtype))
-    flat = [ops.reshape(gradient, (gradient.shape[0], -1)) for gradient in gradients]
-    flat = _clipped(optimizer, flat, lookup)
-    weights, slots = list(state["weights"]), []
-    for position, (number, gradient) in enumerate(zip(view.trainable, flat, strict=True)):
-        shape, variable = weights[number].shape, view.weights[number]
-        weight = ops.reshape(weights[number], (shape[0], -1))
-        found = lookup(weight.dtype)
-        if optimizer.weight_decay is not None and optimizer._use_weight_decay(variable):
-            weight = weight - weight * found("cast weight_decay") * found("learning rate")
-        held = {name: ops.reshape(value, (shape[0], -1)) for name, value in state["slots"][position].items()}
-        weight, new = rule.update(weight, ops.cast(gradient, weight.dtype), held, found)
-        weights[number] = constrained(variable.constraint, ops.reshape(weight, shape))
-        slots.append({name: ops.reshape(value, shape) for name, value in new.items()})
-    return {"weights": weights, "slots": slots, "scalars": scalars, "steps": step}
-
-
-def _clipped(optimizer: Any, gradients: list[Any], lookup: Callable[[Any], Lookup]) -> list[Any]:
-    """Returns gradients of shape ``(members, entries)`` clipped as Keras does, each member's by its own numbers."""
-    if not (optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue):
-        return gradients
-    totals = [ops.sum(ops.square(gradient), 1, keepdims=True) for gradient in gradients]
-    if optimizer.clipnorm:
-        clipped = []
-        for gradient, total in zip(gradients, totals, strict=True):
-            limit, is_positive = lookup(gradient.dtype)("clipnorm"), total > 0
-            norm = ops.where(is_positive, ops.sqrt(ops.where(is_positive, total, ops.ones_like(total))), total)
-            clipped.append(gradient * limit / ops.maximum(norm, limit))
-        return clipped
-    if optimizer.global_clipnorm:
-        norm = ops.sqrt(sum(totals))
-        limit = lookup(norm.dtype)("global_clipnorm")
-        scale = limit * ops.minimum(1.0 / norm, 1.0 / limit) + (norm - norm)
-        return [gradient * scale for gradient in gradients]
-    limits = [lookup(gradient.dtype)("clipvalue") for gradient in gradients]
-    return [
-        ops.minimum(ops.maximum(gradient, -limit), limit) for gradient, limit in zip(gradients, limits, strict=True)
-    ]
-
-
-def constrained(constraint: Any, weight: Any) -> Any:
-    """Returns stacked weights under a constraint of Keras; its axes count from one member's weights."""
-    if constraint is None:
-        return weight
-    if isinstance(constraint, keras.constraints.NonNeg):
-        return ops.maximum(weight, ops.zeros_like(weight))
-    axes = constraint.axis if isinstance(constraint.axis, list | tuple) else [constraint.axis]
-    norms = ops.sqrt(ops.sum(ops.square(weight), [a if a < 0 else a + 1 for a in axes], keepdims=True))
-    epsilon = keras.config.epsilon()
-    if isinstance(constraint, keras.constraints.MaxNorm):
-        return weight * (ops.clip(norms, 0, constraint.max_value) / (epsilon + norms))
-    if isinstance(constraint, keras.constraints.UnitNorm):
-        return weight / (epsilon + norms)
-    rate = constraint.rate
-    wanted = rate * ops.clip(norms, constraint.min_value, constraint.max_value) + (1 - rate) * norms
-    return weight * (wanted / (epsilon + norms))

@@ -7,6 +7,7 @@ the generators of the backends cannot take one seed a member.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -28,27 +29,38 @@ def advance(seeds: Any, steps: Any) -> Any:
     return mix(ops.add(seeds, mix(ops.cast(steps, "uint32"))))
 
 
-def uniform(seeds: Any, place: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Returns numbers in [0, 1), multiples of 2 ** -24.
+def bits(seeds: Any, place: int, shape: tuple[int, ...]) -> Any:
+    """Returns random integers below 2 ** 24, as unsigned 32-bit ones.
 
     Args:
         seeds: ``(members,)`` of the step.
         place: Tells the draws of one step apart.
         shape: Shape of one member's numbers.
-        dtype: Their type.
     """
     keys = mix(ops.bitwise_xor(seeds, _constant(place * 0x9E3779B9 & 0xFFFFFFFF)))
-    counters = np.arange(math.prod(shape), dtype="uint32").reshape(1, *shape)
     keys = ops.reshape(keys, (-1, *([1] * len(shape))))
-    bits = mix(ops.bitwise_xor(mix(ops.add(ops.convert_to_tensor(counters), keys)), keys))
-    bits = ops.right_shift(bits, _constant(8))
-    return ops.cast(ops.multiply(ops.cast(bits, "float32"), 2.0**-24), dtype)
+    counters = ops.convert_to_tensor(_mixed(math.prod(shape)).reshape(1, *shape))
+    return ops.right_shift(mix(ops.bitwise_xor(counters, keys)), _constant(8))
+
+
+def uniform(seeds: Any, place: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Returns numbers in [0, 1), multiples of 2 ** -24, of :func:`bits`."""
+    return ops.cast(ops.multiply(ops.cast(bits(seeds, place, shape), "float32"), 2.0**-24), dtype)
 
 
 def normal(first: Any, second: Any, dtype: Any) -> Any:
     """Returns standard normal numbers of two uniform ones each (Box and Muller)."""
     radius = ops.sqrt(-2.0 * ops.log(1.0 - first))
     return ops.cast(radius * ops.cos(2.0 * math.pi * second), dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _mixed(count: int) -> np.ndarray:
+    """Returns the hashes of the first counters."""
+    value = np.arange(count, dtype="uint32")
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        value = (value ^ (value >> np.uint32(shift))) * np.uint32(factor)
+    return np.asarray(value ^ (value >> np.uint32(16)))
 
 
 def _constant(value: int) -> Any:

@@ -12,7 +12,7 @@ from kt_suite.executors.fused.keys import as_cast
 from kt_suite.executors.fused.unfusable import Unfusable
 
 Number = Callable[[str], Any]
-"""Returns a number of the optimizer, ``(members, 1)``."""
+"""Returns a number of the optimizer, ``(members, 1, ...)``."""
 
 
 class OptimizerRule:
@@ -57,7 +57,7 @@ class OptimizerRule:
         return found | {f"1-{name}": 1 - found[name] for name in self.complements}
 
     def derived(self, number: Number) -> dict[str, Any]:
-        """Returns further numbers of the step, which all variables share."""
+        """Returns further numbers of the step, which all variables share, ``(members,)``."""
         return {}
 
     def begin(self, number: Number, scalars: dict[str, Any], step: Any) -> dict[str, Any]:
@@ -68,10 +68,10 @@ class OptimizerRule:
         """Returns the new weight and slots.
 
         Args:
-            weight: ``(members, entries)``.
+            weight: ``(members, ...)``.
             gradient: Its gradient, clipped.
             slots: By name.
-            number: Looks numbers up, ``(members, 1)``: those of the optimizer, its scalars, what was derived,
+            number: Looks numbers up, ``(members, 1, ...)``: those of the optimizer, its scalars, what was derived,
                 ``"learning rate"``, and ``"step"``, the number of the step from 1.
         """
         raise NotImplementedError
@@ -222,7 +222,7 @@ class Nadam(OptimizerRule):
         return {"_u_product": 1.0}
 
     def begin(self, number: Number, scalars: dict[str, Any], step: Any) -> dict[str, Any]:
-        factor = number("beta_1")[:, 0] * (1.0 - 0.5 * ops.power(0.96, step))
+        factor = number("beta_1") * (1.0 - 0.5 * ops.power(0.96, step))
         return {"_u_product": scalars["_u_product"] * factor}
 
     def update(self, weight: Any, gradient: Any, slots: dict[str, Any], number: Number) -> tuple[Any, dict[str, Any]]:

@@ -11,10 +11,11 @@ from keras import ops
 
 from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.context import Signal, column
-from kt_suite.executors.fused.forward import Forward, optimise
+from kt_suite.executors.fused.forward import Forward
 from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import Term
 from kt_suite.executors.fused.metrics import Measure, initial, result, updated
+from kt_suite.executors.fused.updates import optimise
 
 Batches = dict[str, Any]
 """Arrays ``"x"``, ``"y"`` (lists of ``(n, ...)``), ``"w"`` (list or ``None``), and ``"order"``, ``(steps, [members,]
@@ -30,6 +31,9 @@ class Program:
         measures: Its metrics.
         is_ragged: Whether members may have no rows in some steps, which then leave them as they are.
         xla: Whether XLA compiles it.
+
+    Attributes:
+        is_warm: Whether it has run, and so is compiled.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Program:
     ) -> None:
         self.group, self.terms, self.measures = group, terms, measures
         self.is_ragged, self.xla = is_ragged, xla
+        self.is_warm = False
         self.forward = Forward(group, terms)
         self.backend = backends.current()
         self.run = self.backend.compile(self._run, xla)

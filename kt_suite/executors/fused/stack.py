@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,13 @@ import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
+from kt_suite.executors.fused.compiling import compile_seconds, worth_compiling
 from kt_suite.executors.fused.feed import Feed
 from kt_suite.executors.fused.graph import outputs_of
 from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import terms_of
 from kt_suite.executors.fused.metrics import measures_of
-from kt_suite.executors.fused.program import program_for
+from kt_suite.executors.fused.program import Program, program_for
 from kt_suite.executors.fused.schedules import schedule_values
 from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter
 from kt_suite.executors.fused.unfusable import Unfusable
@@ -132,21 +134,33 @@ class Stack:
         self._constants = self._on_device(group.constants([member.seed for member in self._members]))
         self._state = self._on_device(gather(group, snapshots))
         self._feed.prepare(self._members, group)
-        self._program = program_for(
+        self._terms = terms[0]
+        self._measures = measures_of(self._views[0].model, self._feed.targets)
+        self._program = self._program_of(xla=self._uses_xla())
+
+    def _program_of(self, *, xla: bool) -> Program:
+        return program_for(
             self._feed.signature,
-            group,
-            terms[0],
-            measures_of(self._views[0].model, self._feed.targets),
+            self._group,
+            self._terms,
+            self._measures,
             is_ragged=self._feed.is_ragged,
-            xla=self._uses_xla(),
+            xla=xla,
         )
-        self._names = self._program.logs(self._program.empty_sums()).keys()
 
     def _on_device(self, structure: Any) -> Any:
         return keras.tree.map_structure(self._backend.tensor, structure)
 
     def _uses_xla(self) -> bool:
-        return True if self.options.xla is None else self.options.xla
+        if self.options.xla is not None:
+            return self.options.xla
+        return worth_compiling(self._group, self._feed, self.options.epochs - self.epoch)
+
+    def _reconsider(self, seconds: float) -> None:
+        """Lets XLA compile the program after all where an epoch was measured to take long."""
+        left = self.options.epochs - self.epoch
+        if self.options.xla is None and not self._program.xla and seconds * left > 3 * compile_seconds(self._group):
+            self._program = self._program_of(xla=True)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -175,6 +189,7 @@ class Stack:
         Returns:
             The logs of each member.
         """
+        started, program = time.perf_counter(), self._program
         iterations = backends.to_numpy(self._state["steps"])
         sums: Any = self._program.empty_sums()
         test_sums: Any = None
@@ -193,6 +208,9 @@ class Stack:
             )
         self.epoch += 1
         logs = self._logs(sums, "")
+        if program.is_warm:
+            self._reconsider(time.perf_counter() - started)
+        program.is_warm = True
         if validate:
             tested = self.evaluate() if test_sums is None else self._logs(test_sums, "val_")
             logs = [{**own, **other} for own, other in zip(logs, tested, strict=True)]

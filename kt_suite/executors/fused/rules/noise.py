@@ -30,7 +30,7 @@ class DropoutRule(Rule):
 
     def numbers(self, step: Step) -> Mapping[str, float]:
         rate = step.layer.rate
-        return {"rate": rate, "scale": 1 / (1 - rate) if rate < 1 else 0.0}
+        return {"threshold": round(rate * 2**24), "scale": 1 / (1 - rate) if rate < 1 else 0.0}
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
         value = inputs[0].value
@@ -39,9 +39,8 @@ class DropoutRule(Rule):
         shape = list(value.shape[1:])
         if isinstance(step.layer, _SPATIAL):
             shape[1:-1] = [1] * (len(shape) - 2)
-        is_kept = context.uniform(tuple(shape), "float32") >= context.number(
-            "rate", ops.zeros(value.shape[:1] + (1,) * len(shape), "float32")
-        )
+        bits = context.bits(tuple(shape))
+        is_kept = bits >= ops.cast(context.number("threshold", ops.cast(bits, "float32")), "uint32")
         return ops.where(is_kept, value * context.number("scale", value), ops.zeros_like(value))
 
 

@@ -31,13 +31,20 @@ _OTHERS = (
     + _classes(nn, "Elu Gelu HardSigmoid HardSilu LeakyRelu LogSigmoid Relu Relu6 Selu Sigmoid Silu Softplus Softsign")
 )
 
+# Zeros stay zeros through these, and so may be padding.
+_KEEPING = (
+    _classes(core, "StopGradient Cast")
+    + _classes(numpy, "Abs Absolute Arctan Expm1 Log1p Negative Sign Sin Square Tan Tanh")
+    + _classes(nn, "Elu Gelu HardSilu LeakyRelu Relu Relu6 Selu Silu Softsign")
+)
+
 
 @register_rule(*_JOINING, *_OTHERS)
 class OperationRule(Rule):
     """The operation itself, with a leading axis of members.
 
-    Sums, differences and products of equally shaped signals may be padded; anything else keeps its exact shape, for it
-    may move zeros.
+    Sums, differences and products of equally shaped signals may be padded, and what leaves zeros alone; anything else
+    keeps its exact shape.
     """
 
     def reasons(self, step: Step) -> list[str]:
@@ -51,6 +58,8 @@ class OperationRule(Rule):
         return [f"{describe(step.layer)} takes a constant with a batch axis: leave the axis out"] if constants else []
 
     def is_exact(self, step: Step) -> bool:
+        if type(step.layer) in _KEEPING:
+            return False
         return not (type(step.layer) in _JOINING and len(step.inputs) > 1 and len(set(step.input_shapes)) == 1)
 
     def layout(self, step: Step, inputs: list[Axis], width: int | None) -> Layout:

@@ -87,7 +87,7 @@ IMAGE_LAYERS = {
         layers.Conv1D(n, 3, padding="causal", activation="softplus"),
         layers.MaxPooling1D(3, strides=2),
         layers.AveragePooling1D(2),
-        layers.Reshape((2, 3, n)),
+        layers.Reshape((1, 7, n)),
         layers.Permute((2, 1, 3)),
         layers.Flatten(),
     ],

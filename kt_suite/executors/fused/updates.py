@@ -1,0 +1,118 @@
+"""One step of each member's optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from kt_suite.executors.fused.context import column
+from kt_suite.executors.fused.forward import Forward
+
+
+class Lookup:
+    """Looks numbers of the optimizer up as ``(members, 1, ...)``, in one type and rank, each once.
+
+    Args:
+        forward: Of the group.
+        numbers: ``(members, columns)``.
+        like: A tensor of the type and rank.
+    """
+
+    def __init__(self, forward: Forward, numbers: Any, like: Any) -> None:
+        self._columns, self._numbers, self._like = forward.group.columns, numbers, like
+        self._found: dict[str, Any] = {}
+
+    def __call__(self, name: str) -> Any:
+        if name not in self._found:
+            self._found[name] = column(self._numbers[:, self._columns["optimizer", name]], self._like)
+        return self._found[name]
+
+    def derive(self, found: dict[str, Any]) -> None:
+        """Adds numbers of shape ``(members,)`` that were computed."""
+        self._found.update({name: column(value, self._like) for name, value in found.items()})
+
+
+def optimise(
+    forward: Forward, constants: Any, state: dict[str, Any], gradients: list[Any], rates: Any
+) -> dict[str, Any]:
+    """Returns the state after one step of each member's optimizer.
+
+    Args:
+        forward: Of the group.
+        constants: What ``Group.constants`` returned.
+        state: ``"weights"``, ``"slots"``, ``"scalars"`` and ``"steps"``.
+        gradients: One for each trainable variable.
+        rates: Learning rates, ``(members,)``.
+    """
+    view, rule, numbers = forward.view, forward.view.optimizer, constants["numbers"]
+    optimizer = view.model.optimizer
+    step, scalars = state["steps"] + 1, state["scalars"]
+    lookups: dict[Any, Lookup] = {}
+
+    def lookup(like: Any) -> Lookup:
+        key = (keras.backend.standardize_dtype(like.dtype), len(like.shape))
+        if key not in lookups:
+            made = lookups[key] = Lookup(forward, numbers, like)
+            made.derive({"learning rate": rates, "step": step, **scalars})
+            vector = Lookup(forward, numbers, ops.cast(rates, like.dtype))
+            vector.derive({"learning rate": rates, "step": step})
+            made.derive(rule.derived(vector))
+        return lookups[key]
+
+    if scalars:
+        like = next(iter(scalars.values()))
+        scalars = rule.begin(Lookup(forward, numbers, like), scalars, ops.cast(step, like.dtype))
+    gradients = _clipped(optimizer, gradients, lookup)
+    weights: list[Any] = list(state["weights"])
+    slots = []
+    for position, (number, gradient) in enumerate(zip(view.trainable, gradients, strict=True)):
+        weight, variable = weights[number], view.weights[number]
+        found = lookup(weight)
+        if optimizer.weight_decay is not None and optimizer._use_weight_decay(variable):
+            weight = weight - weight * found("cast weight_decay") * found("learning rate")
+        weight, new = rule.update(weight, ops.cast(gradient, weight.dtype), state["slots"][position], found)
+        weights[number] = constrained(variable.constraint, weight)
+        slots.append(new)
+    return {"weights": weights, "slots": slots, "scalars": scalars, "steps": step}
+
+
+def _clipped(optimizer: Any, gradients: list[Any], lookup: Callable[[Any], Lookup]) -> list[Any]:
+    """Returns gradients clipped as Keras does, each member's by its own numbers."""
+    if not (optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue):
+        return gradients
+    if optimizer.clipvalue:
+        limits = [lookup(gradient)("clipvalue") for gradient in gradients]
+        return [ops.clip(gradient, -limit, limit) for gradient, limit in zip(gradients, limits, strict=True)]
+    totals = [ops.sum(ops.square(gradient), list(range(1, len(gradient.shape)))) for gradient in gradients]
+    if optimizer.clipnorm:
+        clipped = []
+        for gradient, total in zip(gradients, totals, strict=True):
+            limit, is_positive = lookup(total)("clipnorm"), total > 0
+            norm = ops.where(is_positive, ops.sqrt(ops.where(is_positive, total, ops.ones_like(total))), total)
+            clipped.append(gradient * column(limit, gradient) / column(ops.maximum(norm, limit), gradient))
+        return clipped
+    norm = ops.sqrt(sum(totals))
+    limit = lookup(norm)("global_clipnorm")
+    scale = limit * ops.minimum(1.0 / norm, 1.0 / limit) + (norm - norm)
+    return [gradient * column(scale, gradient) for gradient in gradients]
+
+
+def constrained(constraint: Any, weight: Any) -> Any:
+    """Returns stacked weights under a constraint of Keras; its axes count from one member's weights."""
+    if constraint is None:
+        return weight
+    if isinstance(constraint, keras.constraints.NonNeg):
+        return ops.maximum(weight, ops.zeros_like(weight))
+    axes = constraint.axis if isinstance(constraint.axis, list | tuple) else [constraint.axis]
+    norms = ops.sqrt(ops.sum(ops.square(weight), [a if a < 0 else a + 1 for a in axes], keepdims=True))
+    epsilon = keras.config.epsilon()
+    if isinstance(constraint, keras.constraints.MaxNorm):
+        return weight * (ops.clip(norms, 0, constraint.max_value) / (epsilon + norms))
+    if isinstance(constraint, keras.constraints.UnitNorm):
+        return weight / (epsilon + norms)
+    rate = constraint.rate
+    wanted = rate * ops.clip(norms, constraint.min_value, constraint.max_value) + (1 - rate) * norms
+    return weight * (wanted / (epsilon + norms))
