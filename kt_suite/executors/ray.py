@@ -136,7 +136,7 @@ class RayExecutor(WorkerExecutor):
         try:
             # An address always: without one, Ray follows the traces of a cluster that may be long gone.
             ray.init(address=self._address, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises a bare one where it takes too long to start
             raise WorkerError(rule("A Ray cluster", f"answer at {self._address}", str(error))) from error
         self._is_ours = True
         return ray

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,9 @@ class Slow(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         with open(directory + "/notes.txt", "a") as file:
             file.write(f"{self.number} {epoch} {os.getpid()}\\n")
-        time.sleep(1.0)
+        time.sleep(0.5)
+        while epoch == 4 and os.path.exists(directory + "/hold"):
+            time.sleep(0.1)
 
 
 class Model(kt_suite.HyperModel):
@@ -96,10 +97,14 @@ def test_machines_are_lost_cut_off_and_added_and_the_driver_is_killed_and_no_tri
 ) -> None:
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     search = OutsideSearch(tmp_path, LONG_SEARCH, cluster.address)
+    hold = tmp_path / "hold"  # as long as it is there, trials stop in the middle
+    hold.touch()
     with search.start() as driver:
         try:
-            lost = lose_a_machine(search, cluster, nodes[0])
-            cut_off = cut_off_a_machine(search, cluster)
+            lost = lose(search, cluster, lambda: cluster.remove_node(nodes[0], allow_graceful=False))
+            raylet = nodes[1].all_processes["raylet"][0].process
+            cut_off = lose(search, cluster, lambda: os.kill(raylet.pid, signal.SIGKILL))
+            hold.unlink()
             wait_for(lambda: sum(one.is_finished for one in search.trials()) >= 4, search.log)
         finally:
             driver.kill()
@@ -118,40 +123,31 @@ def test_machines_are_lost_cut_off_and_added_and_the_driver_is_killed_and_no_tri
     for trial in trials:
         reports = search.read(lambda storage, trial=trial: storage.reports(trial.trial_id))
         assert [one.epoch for one in reports] == list(range(NUM_EPOCHS))
-    for trial_id in (*lost, *cut_off):
+    for trial_id in (lost, cut_off):
         check_retry(search, trial_id)
 
 
-def at_work(search: OutsideSearch) -> list[Any]:
-    """Returns the running trials if there are two, and each has trained some epochs in its last attempt."""
+def lose(search: OutsideSearch, cluster: Any, accident: Callable[[], None]) -> str:
+    """Has a machine come to grief in mid-trial, and another one join; returns the trial that begins again there."""
+    wait_for(lambda: num_in_the_middle(search) == 2, search.log)
+    num_lost = len(losses(search))
+    accident()
+    lost = wait_for(lambda: losses(search)[num_lost:], search.log)
+    cluster.add_node(num_cpus=1)
+    wait_for(lambda: num_in_the_middle(search) == 2, search.log)
+    assert losses(search)[num_lost:] == lost
+    (trial_id,) = lost
+    return str(trial_id)
+
+
+def losses(search: OutsideSearch) -> list[str]:
+    return [event["trial_id"] for event in search.events("end") if event["status"] == TrialStatus.INVALID]
+
+
+def num_in_the_middle(search: OutsideSearch) -> int:
+    """Returns the number of running trials that have come as far as they may while they are held."""
     trials = [one for one in search.trials() if one.status == TrialStatus.RUNNING]
-    epochs = {one.trial_id: len(search.read(lambda storage, one=one: storage.reports(one.trial_id))) for one in trials}
-    return trials if len(trials) == 2 and all(2 <= number < NUM_EPOCHS - 1 for number in epochs.values()) else []
-
-
-def retried(search: OutsideSearch, before: list[Any]) -> list[str]:
-    """Returns the trials among those that were running of which another attempt has begun."""
-    attempts = {one.trial_id: one.attempt for one in before}
-    begun = search.events("begin")
-    return sorted({one["trial_id"] for one in begun if one["attempt"] > attempts.get(one["trial_id"], sys.maxsize)})
-
-
-def lose_a_machine(search: OutsideSearch, cluster: Any, node: Any) -> list[str]:
-    before = wait_for(lambda: at_work(search), search.log)
-    cluster.remove_node(node, allow_graceful=False)
-    lost: list[str] = wait_for(lambda: retried(search, before), search.log)
-    assert len(lost) == 1
-    cluster.add_node(num_cpus=1)
-    return lost
-
-
-def cut_off_a_machine(search: OutsideSearch, cluster: Any) -> list[str]:
-    before = wait_for(lambda: at_work(search), search.log)  # so the machine that joined is used
-    raylet = next(iter(cluster.worker_nodes)).all_processes["raylet"][0]
-    os.kill(raylet.process.pid, signal.SIGKILL)
-    cut_off: list[str] = wait_for(lambda: retried(search, before), search.log)
-    cluster.add_node(num_cpus=1)
-    return cut_off
+    return sum(len(search.read(lambda storage, one=one: storage.reports(one.trial_id))) == 4 for one in trials)
 
 
 def check_retry(search: OutsideSearch, trial_id: str) -> None:
