@@ -161,6 +161,7 @@ def main() -> None:
     """Measures all arms, prints a table, and stores it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 8])
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=ARMS)
     parser.add_argument("--trials", type=int, default=40, help="trials of each worker")
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--rounds", type=int, default=1)
@@ -178,32 +179,37 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Runs every arm with every number of workers, in turn, and stores the medians over the rounds."""
-    arms = [arm for arm in ARMS if arm != "ray tune" or has_ray_tune()]
-    if len(arms) < len(ARMS):
+    """Runs every arm with every number of workers, in turn, and stores the medians over the rounds as they come."""
+    arms = [arm for arm in options.arms if arm != "ray tune" or has_ray_tune()]
+    if len(arms) < len(options.arms):
         print("Ray Tune is not installed (pip install 'ray[tune]'): left out")
-    print(json.dumps(machine()))
-    rows = []
+    sizes = {"trials_per_worker": options.trials, "sleep": options.seconds, "rounds": options.rounds}
+    content: dict[str, Any] = {"machine": machine(), **sizes, "rows": []}
+    print(json.dumps(content["machine"]))
+    options.output.parent.mkdir(exist_ok=True)
     for num_workers in options.workers:
         for arm in arms:
             if arm == "inline" and num_workers > 1:
                 continue
-            timed = [
-                measure(arm, num_workers, options.trials * num_workers, options.seconds) for _ in range(options.rounds)
-            ]
-            row: dict[str, Any] = {name: statistics.median(one[name] for one in timed) for name in timed[0]}
-            row |= {"arm": arm, "workers": num_workers, "load": os.getloadavg()[0]}
-            rows.append(row)
-            print(
-                f"{arm:10} {num_workers} workers: {row['overhead_ms']:6.1f} ms a trial, efficiency "
-                f"{row['efficiency']:.3f}, driver's processor {1000 * row['cpu'] / options.trials / num_workers:5.1f} "
-                f"ms a trial, load {row['load']:.1f}",
-                flush=True,
-            )
-    options.output.parent.mkdir(exist_ok=True)
-    sizes = {"trials_per_worker": options.trials, "sleep": options.seconds, "rounds": options.rounds}
-    content = {"machine": machine(), **sizes, "rows": rows}
-    options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            row = {"arm": arm, "workers": num_workers, "load": os.getloadavg()[0]}
+            content["rows"].append({**row, **summary(arm, num_workers, options)})
+            print(line(content["rows"][-1]), flush=True)
+            options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def summary(arm: str, num_workers: int, options: argparse.Namespace) -> dict[str, float]:
+    """Returns the medians over the rounds."""
+    num_trials = options.trials * num_workers
+    timed = [measure(arm, num_workers, num_trials, options.seconds) for _ in range(options.rounds)]
+    medians = {name: statistics.median(one[name] for one in timed) for name in timed[0]}
+    return {**medians, "driver_cpu_ms": 1000 * medians["cpu"] / num_trials}
+
+
+def line(row: dict[str, Any]) -> str:
+    """Returns a row of the table."""
+    figures = f"{row['overhead_ms']:6.1f} ms a trial, efficiency {row['efficiency']:.3f}"
+    driver = f"driver's processor {row['driver_cpu_ms']:5.1f} ms a trial"
+    return f"{row['arm']:10} {row['workers']} workers: {figures}, {driver}, load {row['load']:.1f}"
 
 
 def has_ray_tune() -> bool:
