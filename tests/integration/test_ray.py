@@ -80,12 +80,24 @@ tune("search", RayExecutor(address=address, checkpoint_interval=0), 8)
 )
 
 
+def patiently(start: Callable[[], Any]) -> Any:
+    """Starts what Ray gives 30 seconds to start, which is too short on a loaded machine."""
+    for _ in range(4):
+        try:
+            return start()
+        except Exception as error:  # Ray raises a bare one
+            if "timed out during startup" not in str(error):
+                raise
+    return start()
+
+
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     """A head without cores, to which tests add machines; everything is taken down, whatever happens."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         yield cluster
     finally:
@@ -95,7 +107,7 @@ def cluster() -> Iterator[Any]:
 def test_machines_are_lost_cut_off_and_added_and_the_driver_is_killed_and_no_trial_is_lost_or_run_again(
     tmp_path: Path, cluster: Any
 ) -> None:
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    nodes = [patiently(lambda: cluster.add_node(num_cpus=1)) for _ in range(2)]
     search = OutsideSearch(tmp_path, LONG_SEARCH, cluster.address)
     hold = tmp_path / "hold"  # as long as it is there, trials stop in the middle
     hold.touch()
@@ -133,7 +145,7 @@ def lose(search: OutsideSearch, cluster: Any, accident: Callable[[], None]) -> s
     num_lost = len(losses(search))
     accident()
     lost = wait_for(lambda: losses(search)[num_lost:], search.log)
-    cluster.add_node(num_cpus=1)
+    patiently(lambda: cluster.add_node(num_cpus=1))
     wait_for(lambda: num_in_the_middle(search) == 2, search.log)
     assert losses(search)[num_lost:] == lost
     (trial_id,) = lost
@@ -240,8 +252,8 @@ ray.shutdown()
 def test_files_that_travel_resources_by_values_timeouts_and_machines_that_do_not_exist(
     tmp_path: Path, cluster: Any
 ) -> None:
-    cluster.add_node(num_cpus=1)
-    cluster.add_node(num_cpus=1, resources={"large": 1})
+    patiently(lambda: cluster.add_node(num_cpus=1))
+    patiently(lambda: cluster.add_node(num_cpus=1, resources={"large": 1}))
     search = OutsideSearch(tmp_path, OPTIONS, cluster.address)
     with search.start() as driver:
         try:
