@@ -135,7 +135,7 @@ def _ticks(axis: Dimension, place: int) -> list[dict[str, Any]]:
 def _note(search: Search, trials: Sequence[Trial], num_left_out: int) -> str:
     notes = []
     if len(trials) < len(search.trials):
-        notes.append(f"{len(search.trials) - len(trials)} trials without a score are not drawn.")
+        notes.append(f"{len(search.trials) - len(trials)} trials that did not complete are not drawn.")
     if num_left_out > 0:
         notes.append(f"{num_left_out} hyperparameters are left out.")
     return " ".join(notes)

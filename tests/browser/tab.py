@@ -85,12 +85,6 @@ class Tab:
         wait(lambda: found.update(self.script(drawn, selector) or {}) or bool(found), f"the view {view}")
         return found["note"]
 
-    def computed(self) -> float:
-        """Returns the processor time, in seconds, that the browser has used so far."""
-        processes = psutil.Process(self.browser.service.process.pid).children(recursive=True)
-        times = [process.cpu_times() for process in processes if process.is_running()]
-        return float(sum(one.user + one.system for one in times))
-
     def problems(self) -> list[str]:
         """Returns the errors of the page's console, TensorBoard's own left out."""
         return [
@@ -113,3 +107,10 @@ def wait(is_true: Callable[[], Any], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"never came: {what}")
         time.sleep(0.1)
+
+
+def computed(browser: Any) -> float:
+    """Returns the processor time, in seconds, that a browser has used so far."""
+    processes = psutil.Process(browser.service.process.pid).children(recursive=True)
+    times = [process.cpu_times() for process in processes if process.is_running()]
+    return float(sum(one.user + one.system for one in times))
