@@ -50,12 +50,16 @@ class Acquisition:
         return np.concatenate([points, np.tile(self._context, (len(points), 1))], axis=1)
 
 
-def log_improvement(threshold: float) -> Utility:
-    """Returns the utility log E[max(threshold - f, 0)] of a loss f."""
+def log_improvement(threshold: float, floor: float = 0.0) -> Utility:
+    """Returns the utility log(E[max(threshold - f, 0)] + floor) of a loss f."""
 
     def utility(posterior: Posterior) -> tuple[Array, Array, Array]:
         deviation = posterior.deviation
         value, by_mean, by_deviation = log_expected_improvement(posterior.mean, deviation, threshold)
+        if floor > 0.0:
+            raised = np.logaddexp(value, np.log(floor))
+            share = np.exp(value - raised)
+            value, by_mean, by_deviation = raised, share * by_mean, share * by_deviation
         return value, by_mean, by_deviation / (2.0 * deviation)
 
     return utility
@@ -71,15 +75,16 @@ def lower_confidence_bound(beta: float) -> Utility:
     return utility
 
 
-def log_probability_below(limit: float, noise: float) -> Utility:
-    """Returns the utility log P(g + e <= limit), for e of variance ``noise``."""
+def log_probability_below(limit: float, noise: float, *, weight: float = 1.0) -> Utility:
+    """Returns the utility weight * log P(g + e <= limit), for e of variance ``noise``."""
 
     def utility(posterior: Posterior) -> tuple[Array, Array, Array]:
         deviation = np.sqrt(posterior.variance + noise)
         z = (limit - posterior.mean) / deviation
         value = special.log_ndtr(z)
         slope = np.exp(-0.5 * (z**2 + np.log(2.0 * np.pi)) - value)
-        return value, -slope / deviation, -0.5 * slope * z / deviation**2
+        by_z = weight * slope
+        return weight * value, -by_z / deviation, -0.5 * by_z * z / deviation**2
 
     return utility
 

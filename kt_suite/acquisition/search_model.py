@@ -29,6 +29,10 @@ _MIN_POWERED = 6
 _MIN_OWN = 4
 _MIN_COSTS = 4
 _NUM_ANCHORS = 5
+# After failures: how many of the last trials say how much they are to be avoided, and the improvement (of losses of
+# variance 1) below which a better loss is worth no risk.
+_NUM_RECENT = 10
+_LEAST_GAIN = 1e-3
 # Failures and costs are rough by nature: what repeats exactly is the exception.
 _ROUGH = Priors(noise=0.05, noise_spread=1.0, min_noise=1e-3)
 
@@ -102,8 +106,8 @@ class SearchModel:
     @property
     def acquisition(self) -> Acquisition:
         """The utility of a point, given all that is known and believed."""
-        beta = self._settings.beta
-        utility = log_improvement(self._threshold) if beta is None else lower_confidence_bound(beta)
+        beta, floor = self._settings.beta, _LEAST_GAIN if self._evidence.is_failed.any() else 0.0
+        utility = log_improvement(self._threshold, floor) if beta is None else lower_confidence_bound(beta)
         return Acquisition([(self._loss, utility), *self._terms], self._context)
 
     @property
@@ -119,8 +123,12 @@ class SearchModel:
         return np.where(np.isnan(points), self._domain.sample(self._rng, len(points)), points)
 
     def believe(self, points: Array) -> None:
-        """Takes points ``(m, d)``, NaN where inactive, for pending: the surrogate believes its own mean there."""
-        self._loss = self._loss.condition(np.column_stack([points, np.tile(self._context, (len(points), 1))]))
+        """Takes points ``(m, d)``, NaN where inactive, for pending: the surrogate believes its own mean there, and what
+        comes next has to improve on it.
+        """
+        x = np.column_stack([points, np.tile(self._context, (len(points), 1))])
+        self._threshold = min(self._threshold, float(self._loss.posterior(x).mean.min()))
+        self._loss = self._loss.condition(x)
 
     def _fit_loss(self) -> None:
         evidence = self._evidence
@@ -134,9 +142,11 @@ class SearchModel:
         rows = used[choose_rows(self._kernel, self._x[used], rank, self._rng, num_rows=_MAX_CONDITIONED)]
         process = self._fit_scaled(rows)
         failed = self._draw(np.flatnonzero(is_own & evidence.is_failed), _MAX_FAILED)
-        believed = np.flatnonzero(is_own & (evidence.is_pending | (evidence.is_scored & ~is_used)))
-        self._loss = process.condition(self._x[np.concatenate([failed, believed])])
+        unused = np.flatnonzero(is_own & evidence.is_scored & ~is_used)
+        self._loss = process.condition(self._x[np.concatenate([failed, unused])])
         self._threshold = self._find_threshold(rows)
+        if (is_pending := is_own & evidence.is_pending).any():
+            self.believe(evidence.points[is_pending])
 
     def _fit_scaled(self, rows: Array) -> GaussianProcess:
         """Fits the surrogate to the losses of ``rows``, scaled in the way that makes them most probable."""
@@ -184,6 +194,9 @@ class SearchModel:
     def _failure_terms(self) -> list[tuple[GaussianProcess, Utility]]:
         """Returns the chance of success, by regression on labels (Rasmussen and Williams, section 6.5), once it
         matters.
+
+        It counts the more, the more of the latest trials have failed. The best trials that can succeed often lie at the
+        edge of those that fail; a search that halves its way towards this edge would fail every other time.
         """
         evidence = self._evidence
         failed, scored = np.flatnonzero(evidence.is_failed), np.flatnonzero(evidence.is_scored)
@@ -196,7 +209,9 @@ class SearchModel:
         y = (labels - center) / spread
         parameters, _ = fit(self._kernel, x, y, priors=_ROUGH)
         process = GaussianProcess(self._kernel, parameters, x, y)
-        return [(process, log_probability_below((0.5 - center) / spread, parameters.noise))]
+        own = np.flatnonzero((evidence.sources == 0) & ~evidence.is_pending)[-_NUM_RECENT:]
+        weight = 1.0 + np.count_nonzero(evidence.is_failed[own])
+        return [(process, log_probability_below((0.5 - center) / spread, parameters.noise, weight=weight))]
 
     def _cost_terms(self) -> list[tuple[GaussianProcess, Utility]]:
         """Returns the speed of trials, if it is to count and enough is known of it."""

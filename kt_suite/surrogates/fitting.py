@@ -23,8 +23,9 @@ class Priors:
     typical
     distance does not depend on it: Hvarfner et al., "Vanilla Bayesian optimization performs great in high
         dimensions", ICML
-    2024, arXiv 2402.02229. Deviations: shorter and narrower length-scales, which find narrow optima sooner, and a free
-    ``scale``, because optimisation gathers its points where the function is low.
+    2024, arXiv 2402.02229. Deviations: shorter and narrower length-scales, which find narrow optima sooner; less noise,
+    because many objectives repeat exactly; a free ``scale`` and a mean that is integrated out (Rasmussen and Williams,
+    eq. 2.40), because optimisation gathers its points where the function is low.
 
     Attributes:
         length_scale: Median length-scale in one dimension.
@@ -34,15 +35,17 @@ class Priors:
         noise: Median variance of the noise, beyond ``min_noise``.
         noise_spread: Standard deviation of its logarithm.
         min_noise: Least variance of the noise; keeps the covariance well conditioned.
+        mean_variance: Variance of the function's mean.
     """
 
     length_scale: float = 1.0
     length_scale_spread: float = 1.0
     scale: float = 1.0
     scale_spread: float = 1.0
-    noise: float = 3e-4
-    noise_spread: float = 2.0
-    min_noise: float = 1e-6
+    noise: float = 1e-5
+    noise_spread: float = 3.0
+    min_noise: float = 1e-8
+    mean_variance: float = 1.0
 
     def moments(self, num_dimensions: int) -> tuple[Array, Array]:
         """Returns means and standard deviations, of shape ``(d + 2,)``, of log length-scales, log scale and log
@@ -71,6 +74,7 @@ class NegativeLogPosterior:
         self.y = y
         self.prior_mean, self.prior_spread = priors.moments(kernel.num_dimensions)
         self._min_noise = priors.min_noise
+        self._mean_variance = priors.mean_variance
         self._noise = noise
         rows, columns = self._rows, self._columns = np.tril_indices(len(x), -1)
         self._lower = rows * len(x) + columns
@@ -81,14 +85,14 @@ class NegativeLogPosterior:
     def parameters(self, theta: Array) -> KernelParameters:
         """Returns the hyperparameters that theta stands for."""
         noise = self._min_noise + float(np.exp(theta[-1])) if self._noise is None else self._noise
-        return KernelParameters(np.exp(theta[:-2]), float(np.exp(theta[-2])), noise)
+        return KernelParameters(np.exp(theta[:-2]), float(np.exp(theta[-2])), noise, self._mean_variance)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         n, p = len(self.y), self.parameters(theta)
         correlation, slope = matern52(p.weights @ self._distances)
         covariance = np.zeros(n * n)
-        covariance[self._lower] = p.scale * correlation
-        covariance[:: n + 1] = p.scale + p.noise
+        covariance[self._lower] = p.scale * correlation + p.mean_variance
+        covariance[:: n + 1] = p.scale + p.noise + p.mean_variance
         # LAPACK reads columns first, so that the lower triangle of this array is the upper one of what it sees.
         factor, info = linalg.lapack.dpotrf(covariance.reshape(n, n).T, lower=0, clean=0, overwrite_a=1)
         if info != 0:

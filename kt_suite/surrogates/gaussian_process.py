@@ -15,7 +15,7 @@ _MIN_VARIANCE = 1e-14
 
 
 class GaussianProcess:
-    """The posterior of a Gaussian process with mean 0.
+    """The posterior of a Gaussian process with an unknown constant mean around 0.
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 2006, algorithm 2.1; the inverse of the
     Cholesky factor is kept as well, because a maximisation asks for thousands of points.
@@ -46,7 +46,7 @@ class GaussianProcess:
 
     def _covariance(self, a: Array, b: Array) -> Array:
         square = self.kernel.weighted(a, b, self.parameters.weights)
-        return np.asarray(self.parameters.scale * matern52(square)[0])
+        return np.asarray(self.parameters.scale * matern52(square)[0] + self.parameters.mean_variance)
 
     def _set_factor(self, factor: Array) -> None:
         self._factor = factor
@@ -56,10 +56,12 @@ class GaussianProcess:
     def posterior(self, x: Array) -> Posterior:
         """Returns the posterior of the function (without noise) at points ``(m, d)``."""
         scale, weights = self.parameters.scale, self.parameters.weights
-        correlation, slope = matern52(self.kernel.weighted(x, self.x, weights))
-        correlation *= scale
-        whitened = correlation @ self._inverse.T
-        variance = np.maximum(scale - np.einsum("ij,ij->i", whitened, whitened), _MIN_VARIANCE)
+        covariance, slope = matern52(self.kernel.weighted(x, self.x, weights))
+        covariance *= scale
+        covariance += self.parameters.mean_variance
+        whitened = covariance @ self._inverse.T
+        total = scale + self.parameters.mean_variance
+        variance = np.maximum(total - np.einsum("ij,ij->i", whitened, whitened), _MIN_VARIANCE)
 
         def pull_back(by_mean: Array, by_variance: Array) -> Array:
             by_covariance = -2.0 * by_variance[:, None] * (whitened @ self._inverse)
@@ -67,7 +69,7 @@ class GaussianProcess:
             by_covariance *= scale * slope
             return self.kernel.pull_back(x, self.x, weights, by_covariance)
 
-        return Posterior(correlation @ self._alpha, variance, pull_back)
+        return Posterior(covariance @ self._alpha, variance, pull_back)
 
     def condition(self, x: Array, y: Array | None = None) -> GaussianProcess:
         """Returns the process that has seen points ``(m, d)`` as well, at a cost of O(n^2 m).

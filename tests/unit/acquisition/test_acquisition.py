@@ -15,8 +15,9 @@ from kt_suite.surrogates import GaussianProcess, KernelParameters, MixedMatern
 
 UTILITIES = {
     "improvement": log_improvement(-0.5),
+    "improvement above a floor": log_improvement(-0.5, floor=0.05),
     "bound": lower_confidence_bound(2.0),
-    "success": log_probability_below(0.2, 0.1),
+    "success": log_probability_below(0.2, 0.1, weight=3.0),
     "speed": negative_mean(1.5),
 }
 

@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from kt_suite.surrogates import GaussianProcess, KernelParameters, MixedMatern
 from kt_suite.surrogates.mixed_matern import matern52
 
-PARAMETERS = KernelParameters(np.array([0.4, 0.9, 0.6]), scale=1.7, noise=1e-3)
+PARAMETERS = KernelParameters(np.array([0.4, 0.9, 0.6]), scale=1.7, noise=1e-3, mean_variance=0.6)
 
 
 def mixed_points(num: int, seed: int) -> np.ndarray:
@@ -35,10 +35,11 @@ def test_posterior_agrees_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     x, y, new = rng.random((30, 3)), rng.standard_normal(30), rng.random((50, 3))
     lengths = np.array([0.3, 0.8, 2.0])
-    peer = GaussianProcessRegressor(ConstantKernel(1.7) * Matern(lengths, nu=2.5), alpha=1e-3, optimizer=None)
+    covariance = ConstantKernel(1.7) * Matern(lengths, nu=2.5) + ConstantKernel(0.6)
+    peer = GaussianProcessRegressor(covariance, alpha=1e-3, optimizer=None)
     mean, deviation = peer.fit(x, y).predict(new, return_std=True)
     ours = GaussianProcess(
-        MixedMatern(np.zeros(3, bool), np.zeros(3, bool)), KernelParameters(lengths, 1.7, 1e-3), x, y
+        MixedMatern(np.zeros(3, bool), np.zeros(3, bool)), KernelParameters(lengths, 1.7, 1e-3, 0.6), x, y
     ).posterior(new)
     np.testing.assert_allclose(ours.mean, mean, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(ours.deviation, deviation, rtol=1e-9)
@@ -48,7 +49,8 @@ def test_posterior_agrees_with_the_dense_formula(process: GaussianProcess) -> No
     new = mixed_points(20, seed=1)
 
     def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return PARAMETERS.scale * matern52(process.kernel.weighted(a, b, PARAMETERS.weights))[0]
+        correlation = matern52(process.kernel.weighted(a, b, PARAMETERS.weights))[0]
+        return PARAMETERS.scale * correlation + PARAMETERS.mean_variance
 
     inverse = np.linalg.inv(covariance(process.x, process.x) + PARAMETERS.noise * np.eye(25))
     cross = covariance(new, process.x)
@@ -109,3 +111,16 @@ def test_repeated_points_without_noise_do_not_break_it(kernel: MixedMatern) -> N
     assert np.all(np.isfinite(posterior.mean))
     assert np.all(posterior.variance > 0.0)
     np.testing.assert_allclose(posterior.mean, process.y, atol=1e-3)
+
+
+def test_points_gathered_where_it_is_low_do_not_lower_the_mean_far_away() -> None:
+    kernel = MixedMatern(np.array([False]), np.array([False]))
+    gathered = np.linspace(0.0, 0.02, 20)
+    x, y = np.r_[gathered, 0.5, 0.75][:, None], np.r_[np.full(20, -1.0), 1.0, 1.0]
+    far = np.array([[1.0]])
+    known, unknown = (
+        GaussianProcess(kernel, KernelParameters(np.array([0.05]), 1.0, 1e-6, variance), x, y - y.mean())
+        for variance in (0.0, 1.0)
+    )
+    truth = 1.0 - y.mean()
+    assert truth - unknown.posterior(far).mean[0] < 0.75 * (truth - known.posterior(far).mean[0])
