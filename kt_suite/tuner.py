@@ -24,6 +24,7 @@ from kt_suite.project import create_project, find_project, project_path
 from kt_suite.pruners import pruner_for
 from kt_suite.results import SearchResults
 from kt_suite.retention import Retention
+from kt_suite.scoring import scorers_for
 from kt_suite.search import Search
 from kt_suite.seeds import generators_kept
 from kt_suite.storage import Storage
@@ -290,6 +291,9 @@ class Tuner(SearchResults):
         if is_plain:
             check_objective(self.oracle.objective)
             check_data(x, y, fit_kwargs.get("validation_data"))
+        if self.distribution.cluster is not None and scorers_for(self.oracle.objective):
+            must = "be a metric of the model where several processes train it"
+            raise InputError(rule("objective", must, self.oracle.objective.name))
         bind = getattr(self.hypermodel, "bind", None)
         if bind is not None and x is not None:
             was_waiting = self.hypermodel.requires_data

@@ -14,7 +14,7 @@ from kt_suite.distribution.cluster import Cluster
 from kt_suite.distribution.strategies import check_name, make_strategy
 from kt_suite.errors import InputError, rule
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds after which a process ends for good, once another is lost and TensorFlow does not let go."""
 
 
@@ -43,7 +43,7 @@ class Distribution:
             _serve(cluster)
             return
         self.strategy = make_strategy(distribution)
-        if cluster is not None and self.is_in_step | self.is_coordinated and cluster.others:
+        if cluster is not None and cluster.others and (self.is_in_step or self.is_coordinated):
             self.cluster = cluster
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import tensorflow as tf
@@ -102,7 +103,6 @@ class CoordinatedRun:
         self._strategy = strategy
         self._step = self.steps.train if training else self.steps.test
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-        self._fetching = ThreadPoolExecutor(1)
         self._num_ahead = 2 * max(1, int(strategy._num_workers))
         self._remote = _graph(self._on_worker)
         self._results = _graph(self.steps.results)
@@ -138,11 +138,25 @@ class CoordinatedRun:
         return logs
 
     def _fetched(self, remote: Any) -> Any:
-        # In a thread, so that waiting can end where a process is lost for good.
-        waiting = self._fetching.submit(remote.fetch)
-        while not wait([waiting], timeout=1.0).done:
-            check_together()
-        return waiting.result()
+        # In a thread that may be left behind, so that waiting can end where a process is lost for good.
+        found: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+
+        def fetch() -> None:
+            try:
+                found.put((remote.fetch(), None))
+            except Exception as error:
+                found.put((None, error))
+
+        threading.Thread(target=fetch, daemon=True).start()
+        while True:
+            try:
+                value, error = found.get(timeout=1.0)
+            except queue.Empty:
+                check_together()
+                continue
+            if error is not None:
+                raise error
+            return value
 
     def _on_worker(self, batch: Any) -> list[Any]:
         added = self._strategy.run(self._step, args=(batch,))
