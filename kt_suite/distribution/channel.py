@@ -259,16 +259,22 @@ class ChiefChannel(Channel):
         timer.daemon = True
         timer.start()
 
-    def gather(self, trial_id: str, attempt: int) -> list[str]:
+    def gather(self, trial_id: str, attempt: int, timeout: float | None = None) -> list[str]:
         """Waits until all have ended an attempt; returns the tracebacks of those in which it failed.
+
+        Args:
+            trial_id: The trial.
+            attempt: The attempt.
+            timeout: Seconds after which a process is held to be stuck, where this one has left it alone; ``None`` for
+                none.
 
         Raises:
             WorkerError: A process is lost, or stuck.
         """
         missing, errors = set(self._connections), []
-        deadline = time.monotonic() + self._grace
+        deadline = None if timeout is None else time.monotonic() + timeout
         while missing:
-            received = self.receive(max(0.0, deadline - time.monotonic()))
+            received = self.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
             if received is None:
                 self.fail(f"The processes {sorted(missing)} of the cluster are stuck in trial {trial_id}.")
                 self.check()

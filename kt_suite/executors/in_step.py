@@ -18,7 +18,7 @@ from kt_suite.executors.inline import InlineExecutor
 from kt_suite.executors.training import BUILD_CONFIG, STATES
 from kt_suite.trial import Decision, Report
 
-GRACE = 15.0
+GRACE = 40.0
 """Seconds that processes may take longer than another to end the same attempt."""
 
 
@@ -72,7 +72,8 @@ class InStepExecutor(InlineExecutor):
             end_watch(channel)
             raise
         if self._distribution.is_in_step:
-            errors = channel.gather(spec.trial_id, spec.attempt)
+            # Where the attempt failed here, others may wait for us in the middle of it.
+            errors = channel.gather(spec.trial_id, spec.attempt, GRACE if event.kind == "failed" else None)
             if errors and event.kind != "failed":
                 event = Event("failed", spec.trial_id, spec.attempt, message="\n".join(errors))
         elif event.kind == "failed":

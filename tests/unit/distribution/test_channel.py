@@ -93,11 +93,9 @@ def test_what_others_say_of_an_attempt_is_gathered(ends: Ends) -> None:
     assert ends.chief.gather("0001", 2) == ["In the process 'worker 1':\nTraceback"]
 
 
-def test_a_process_that_is_stuck_is_an_error(clusters: tuple[Cluster, Cluster]) -> None:
-    ends = Ends(*clusters, grace=0.1)
+def test_a_process_that_is_stuck_is_an_error(ends: Ends) -> None:
     with pytest.raises(WorkerError, match="stuck in trial 0001"):
-        ends.chief.gather("0001", 1)
-    ends.close()
+        ends.chief.gather("0001", 1, timeout=0.1)
 
 
 def test_a_process_that_fails_alone_ends_the_attempt_of_the_chief(clusters: tuple[Cluster, Cluster]) -> None:
