@@ -14,8 +14,8 @@ import psutil
 
 from kt_suite.storage import Storage
 
-# Seconds that a loaded machine may take for what takes a few.
-PATIENCE = 300
+# Seconds that a very loaded machine may take for what takes a few: a bound for what hangs, no claim about time.
+PATIENCE = 900
 
 
 def wait_for(claim: Callable[[], Any], what: Callable[[], str]) -> Any:
