@@ -75,6 +75,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
     _predicts_classes: bool | None = None
     _scorers: Mapping[str, Any] = {}
     _metric_functions: Sequence[Any] = ()
+    racing: Any = None
     _planner: RunPlanner
     distribution: Distribution
 
@@ -159,7 +160,7 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         results: list[Any] = []
         for plan in self.run_plans():
             results.append(self._train_run(trial, plan, callbacks, args, kwargs))
-            if self._monitors[-1].is_pruned:
+            if self._monitors[-1].is_pruned or self._has_lost(trial, plan, results[-1]):
                 break
         return results
 
@@ -179,6 +180,15 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
         goes_on: bool = self._report(trial.trial_id, report) is Decision.CONTINUE
         self._is_cut_short |= not goes_on
         return goes_on
+
+    def _has_lost(self, trial: Trial, plan: RunPlan, result: Any) -> bool:
+        """Reports that a run has ended where folds are raced; returns whether the trial ends with it."""
+        if self.racing is None or plan.index + 1 == len(self.run_plans()):
+            return False
+        score = score_result(self.oracle.objective, result, self.score, "HyperModel.fit()")[0].score
+        report = Report(plan.index, 0, {"score": score}, time=time.time(), attempt=self._spec.attempt, is_end=True)
+        self._is_cut_short |= self._report(trial.trial_id, report) is not Decision.CONTINUE
+        return self._is_cut_short
 
     def run_plans(self) -> Sequence[RunPlan]:
         """Returns the runs that each trial is made of."""

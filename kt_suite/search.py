@@ -23,6 +23,7 @@ from kt_suite.oracles.base import Oracle
 from kt_suite.oracles.books import Books, keeps_state, why_stopped
 from kt_suite.oracles.trial import Trial
 from kt_suite.pruners.base import Pruner
+from kt_suite.racing import Racing
 from kt_suite.storage import Storage
 from kt_suite.trial import Decision, Report, RunRecord, TrialRecord, TrialStatus
 
@@ -48,6 +49,7 @@ class Search:
         on_ended: Called after each attempt that ended (retention of checkpoints).
         pruner: Judges every epoch of every run.
         window: Trials proposed ahead and booked in the order of proposal (see ``Flight``).
+        racing: Judges every run that has ended.
         rescore: Computes the scores of all trials by id where these depend on each other (tasks).
     """
 
@@ -65,6 +67,7 @@ class Search:
         pruner: Pruner | None = None,
         window: int | None = None,
         rescore: Callable[[list[TrialRecord]], dict[str, float]] | None = None,
+        racing: Racing | None = None,
     ) -> None:
         self.oracle = oracle
         self.executor = executor
@@ -76,6 +79,7 @@ class Search:
         self.limits = limits
         self.pruner = pruner
         self.rescore = rescore
+        self.racing = racing
         self._on_ended = on_ended
         self._planned_epochs: int | None = None
         self._num_runs = 1
@@ -220,6 +224,9 @@ class Search:
         trial = self._flight.running(trial_id)
         if trial is None or trial.record.attempt != report.attempt:
             return Decision.STOP  # an attempt that was given up: nothing it says counts
+        if report.is_end:
+            records = [one.record for one in self.oracle.trials.values()]
+            return Decision.CONTINUE if self.racing is None else self.racing.judge(trial.record, report, records)
         trial.record.epochs += 1
         if trial.record.epochs == 1:
             self.oracle.update_space(trial.hyperparameters)

@@ -46,6 +46,7 @@ class Report:
         metrics: Metric name to value, as Keras logs them.
         time: Seconds since 1970.
         attempt: The attempt of the trial that sent it, from 1.
+        is_end: Whether this is no epoch, but says that the run has ended with the score in ``metrics``.
     """
 
     run: int
@@ -53,6 +54,7 @@ class Report:
     metrics: Mapping[str, float]
     time: float = 0.0
     attempt: int = 1
+    is_end: bool = False
 
 
 @dataclass

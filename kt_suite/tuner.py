@@ -22,6 +22,7 @@ from kt_suite.oracles.base import Oracle
 from kt_suite.planning import FACT, RunPlanner
 from kt_suite.project import create_project, find_project, project_path
 from kt_suite.pruners import pruner_for
+from kt_suite.racing import as_racing
 from kt_suite.results import SearchResults
 from kt_suite.retention import Retention
 from kt_suite.scoring import scorers_for
@@ -67,6 +68,8 @@ class Tuner(SearchResults):
         cross_validation: Folds that each trial is trained on, whose mean is its score: a number (shuffled by the seed,
             stratified where targets are classes), any splitter of scikit-learn, or pairs of training and validation
             rows.
+        racing: Whether a trial that cannot win any more leaves out the folds that are left: ``True``, or the chance
+            that a winner is stopped, or a ``Racing``, which documents the test. Not where folds train side by side.
         task_score: How the results of a trial on several ``tasks`` become its score: ``"rank"``, the mean over tasks of
             the share of the other trials that do better; or ``"scaled"``, the mean distance to the best trial in units
             of the median trial's. Both grow with the loss; they are subtracted from 1 where more is better.
@@ -108,6 +111,7 @@ class Tuner(SearchResults):
         tensorboard: str | os.PathLike[str] | None = "tensorboard_logs",
         keep_checkpoints: int | str = 10,
         cross_validation: Any = None,
+        racing: Any = None,
         task_score: str = "rank",
         pruner: Any = None,
         time_budget: float | datetime.timedelta | None = None,
@@ -128,6 +132,9 @@ class Tuner(SearchResults):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         self.executions_per_trial = executions_per_trial
         self._planner = RunPlanner(cross_validation, executions_per_trial, task_score)
+        self.racing = as_racing(racing)
+        if cross_validation is None and self.racing is not None:
+            raise InputError(rule("racing", "be None without cross_validation", racing))
         if cross_validation is not None and self._overrides("run_trial"):
             raise InputError(rule("cross_validation", "be None where run_trial is overridden", cross_validation))
         self.executor = make_executor(
@@ -242,7 +249,12 @@ class Tuner(SearchResults):
             pruner=self.pruner,
             window=self._window,
             rescore=self._planner.rescorer(self._direction),
+            racing=self.racing,
         )
+        if self.racing is not None:
+            self.racing.open(
+                len(self.run_plans()) // self.executions_per_trial, self.executions_per_trial, self._direction
+            )
         with storage.lock(), generators_kept():
             if any(one.is_finished for one in storage.trials()):
                 self._planner.check_continues(storage.fact(FACT), self.project_dir)
@@ -288,6 +300,8 @@ class Tuner(SearchResults):
         x, y = self._planner.inputs(fit_args, fit_kwargs)
         if fit_kwargs.get("tasks") is not None:
             check_oracle(self.oracle)
+            if self.racing is not None:
+                raise InputError(rule("racing", "be None where tasks are given", self.racing))
         if is_plain:
             check_objective(self.oracle.objective)
             check_data(x, y, fit_kwargs.get("validation_data"))

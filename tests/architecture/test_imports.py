@@ -30,6 +30,7 @@ FLOORS = [
         "leaderboard",
         "runs",
         "folds",
+        "racing",
         "ensemble",
         "tasks",
     },
