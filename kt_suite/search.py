@@ -49,8 +49,8 @@ class Search:
         on_ended: Called after each attempt that ended (retention of checkpoints).
         pruner: Judges every epoch of every run.
         window: Trials proposed ahead and booked in the order of proposal (see ``Flight``).
-        racing: Judges every run that has ended.
         rescore: Computes the scores of all trials by id where these depend on each other (tasks).
+        racing: Judges every run that has ended.
     """
 
     def __init__(

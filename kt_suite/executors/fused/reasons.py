@@ -26,6 +26,8 @@ def obstacle_of_search(runner: Any) -> str | None:
         return f"{type(runner).__name__} overrides run_trial: override parts of HyperModel instead"
     if overrides_fit(hypermodel):
         return f"{type(hypermodel).__name__} overrides fit: use fit_options, adapt and callbacks instead"
+    if runner.racing is not None:
+        return "its folds are raced, and so must train one after the other"
     if runner._tunes_estimators:
         return "its models are estimators, not of Keras"
     if scorers_for(runner.oracle.objective):
