@@ -120,7 +120,8 @@ export class Panel {
     this.root.dataset.marked = marks.length > 0 ? this.marked.id : "";
     const shown = [...brushed(traces, this.boxes, colors.grid), ...marks];
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-    window.Plotly.react(this.figure, shown, themed(layout, colors, this.root.clientWidth), config);
+    const selections = this.boxes.map((box) => ({ type: "rect", xref: "x", yref: "y", ...box })); // Plotly forgets them
+    window.Plotly.react(this.figure, shown, { ...themed(layout, colors, this.root.clientWidth), selections }, config);
     if (!this.isListening) this.listen();
     this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1);
   }
