@@ -159,7 +159,7 @@ def row_values(term: Term, target: Any, output: Signal, num_members: int, number
                 true = true * (1 - repeated) + repeated * rest
     if kwargs:
         true, predicted = _same_rank(true, predicted)
-        values = loss._fn(true, predicted, **{**loss._fn_kwargs, **kwargs})
+        values = loss.fn(true, predicted, **{**loss._fn_kwargs, **kwargs})
     else:
         values = loss.call(true, predicted)
     return unfold(ops.cast(values, loss.dtype), num_members)

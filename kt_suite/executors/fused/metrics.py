@@ -86,8 +86,17 @@ def measures_of(model: Any, targets: list[Any]) -> list[Measure]:
             if metrics is not None:
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 measures += [Measure(metric, prefix + metric.name, output, is_weighted) for metric in metrics.metrics]
+    for measure in measures:
+        if not measure.is_mean:
+            _build(measure.metric, targets[measure.output], keras.tree.flatten(outputs)[measure.output])
     _make_names_unique(measures)
     return measures
+
+
+def _build(metric: Any, target: Any, output: Any) -> None:
+    """Has a metric make its variables, which some do at their first batch."""
+    metric.update_state(*(np.ones((1, *tensor.shape[1:]), tensor.dtype) for tensor in (target, output)))
+    metric.reset_state()
 
 
 def _make_names_unique(measures: list[Measure]) -> None:
