@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kt_suite.testing.oracle_session import OracleSession
     from kt_suite.testing.storage_contract import StorageContract
     from kt_suite.testing.toy_hyper_model import ToyHyperModel
+    from kt_suite.testing.trains_alike import assert_trains_alike
 
 _HOMES = {
     "ExecutorContract": "executor_contract",
@@ -35,6 +36,7 @@ _HOMES = {
     "OracleSession": "oracle_session",
     "StorageContract": "storage_contract",
     "ToyHyperModel": "toy_hyper_model",
+    "assert_trains_alike": "trains_alike",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "OracleSession",
     "StorageContract",
     "ToyHyperModel",
+    "assert_trains_alike",
 ]
 
 # A failed clause then shows the values that broke it, as in any test module.

@@ -96,9 +96,8 @@ class MultiHeadAttentionRule(_Attending):
         queries, keys, values = (self._heads(context, name, signal) for name, signal in read)
         dtype = keras.backend.result_type(queries.dtype, "float32")
         scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))
-        # Keras' own product without dropout takes the scale in single precision.
-        scale = layer._inverse_sqrt_key_dim if layer.dropout > 0 else float(np.float32(layer._inverse_sqrt_key_dim))
-        scores = ops.cast(scores, dtype) * scale
+        # In single precision, as Keras takes it on TensorFlow.
+        scores = ops.cast(scores, dtype) * float(np.float32(layer._inverse_sqrt_key_dim))
         made = self.weigh(context, step, scores, ops.cast(values, dtype), mask)
         made = ops.cast(made, values.dtype)
         if layer._use_gate:
@@ -144,8 +143,9 @@ class AttentionRule(_Attending):
         return [inputs[1]], {}
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
-        query, value, key = inputs[0].value, inputs[1].value, inputs[-1].value
-        key = value if len(inputs) == 2 else key
+        # A sum hands gradients to padded entries too, if they are not masked.
+        query, key = inputs[0].masked(), inputs[-1].masked()
+        value = inputs[1].value
         if step.layer.score_mode == "dot":
             scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
             scores = scores * self._scalar(context, "scale", 4) if context.has("scale") else scores

@@ -6,7 +6,6 @@ it draws from, ``layer.backend.random``, gives way to the members' own numbers.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,7 +66,9 @@ class AugmentationRule(Rule):
 
     def _stand_in(self, context: Context, step: Step, batch: int) -> Any:
         """Returns a copy of the layer that draws each member's own numbers."""
-        layer = copy.copy(step.layer)
+        # copy.copy() would serialise the layer.
+        layer = object.__new__(type(step.layer))
+        layer.__dict__.update(vars(step.layer))
 
         def each(name: str) -> Any:
             return ops.repeat(context.number(name, ops.zeros((1,))), batch)

@@ -12,7 +12,6 @@ from kt_suite.executors.fused.axis import Axis
 from kt_suite.executors.fused.context import Context, Signal
 from kt_suite.executors.fused.graph import Step
 from kt_suite.executors.fused.keys import config_key
-from kt_suite.executors.fused.unfusable import Unfusable, describe
 
 Layout = tuple[list[Axis], dict[str, list[Axis]]]
 """The last axis of each output, and by name the axes of each variable."""
@@ -111,21 +110,14 @@ def register_rule(*layers: type) -> Callable[[type[Rule]], type[Rule]]:
 
 
 def rule_of(layer: Any) -> Rule:
-    """Returns the rule of a layer.
-
-    Raises:
-        Unfusable: There is none.
-    """
+    """Returns the rule of a layer; one that vectorises its call where none is registered."""
     global _is_loaded
     if not _is_loaded:
         for family in pkgutil.iter_modules([os.path.dirname(__file__)]):
             importlib.import_module(f"kt_suite.executors.fused.rules.{family.name}")
         _is_loaded = True
-    rule = _rules.get(type(layer))
-    if rule is None:
-        remedy = "use a layer of Keras that has one, or register one with register_rule"
-        raise Unfusable([f"{describe(layer)} has no rule for fused training: {remedy}"])
-    return rule
+    anyones: Rule = importlib.import_module("kt_suite.executors.fused.rules.custom").ANYONES
+    return _rules.get(type(layer), anyones)
 
 
 def prefix(step: Step, width: int | None) -> Axis:

@@ -17,7 +17,12 @@ from kt_suite.executors.fused.unfusable import describe
 
 @register_rule(keras.layers.Embedding)
 class EmbeddingRule(Rule):
-    """Rows of each member's table."""
+    """Rows of each member's table.
+
+    The gradient of a row is the sum of what all its places in a batch ask for, as in Keras on JAX. On TensorFlow,
+    optimizers that square gradients (Adam, RMSprop) get from Keras the sum of the places' squares instead of the square
+    of their sum (the gradient is an ``IndexedSlices`` with repeated rows), so there steps differ where words repeat.
+    """
 
     lifted = ("output_dim",)
 

@@ -62,7 +62,7 @@ class RecurrentRule(Rule):
         states = [state.value for state in inputs[1:]]
         output, states = go_through(context, step.layer, inputs[0].value, context.output_mask, states)
         made = [output, *states] if step.layer.return_state else [output]
-        return [Signal(value, context.output_mask) for value in made]
+        return [Signal(Signal(value, context.output_mask).masked(), context.output_mask) for value in made]
 
 
 register_rule(*_GATES)(RecurrentRule)

@@ -74,7 +74,7 @@ class BidirectionalRule(Rule):
         if layer.return_sequences:
             made[1] = ops.flip(made[1], axis=2)
         outputs = [Signal(output, joined) for output in _merge(layer.merge_mode, made)]
-        return [*outputs, *(Signal(state, mask) for state in states)]
+        return [*outputs, *(Signal(Signal(state, mask).masked(), mask) for state in states)]
 
 
 def _merge(mode: str | None, made: list[Any]) -> list[Any]:
