@@ -15,10 +15,12 @@ from kt_suite.executors.fused.stack import Data, Member, Options, Stack
 
 @pytest.fixture(autouse=True)
 def _double_precision() -> Iterator[None]:
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # it is kept from the first layer of the process on
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ KINDS = {
 def _single_precision(_plain: None) -> None:
     """Keras turns images in single precision alone."""
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def _model(layer: Any) -> Any:
