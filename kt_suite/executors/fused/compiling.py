@@ -17,6 +17,11 @@ _SECONDS_A_PASS = 2e-9
 _WEIGHT_PASSES, _ACTIVATION_PASSES = 12, 8
 
 
+def can_compile(group: Any) -> bool:
+    """Whether XLA knows all operations of the layers; on TensorFlow not those that turn images, for one."""
+    return all(getattr(step.layer, "supports_jit", True) for step in group.view.steps)
+
+
 def compile_seconds(group: Any) -> float:
     """Returns about how long XLA takes to compile a program."""
     convolutions = sum(hasattr(step.layer, "kernel_size") for step in group.view.steps)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
-from kt_suite.executors.fused.compiling import compile_seconds, worth_compiling
+from kt_suite.executors.fused.compiling import can_compile, compile_seconds, worth_compiling
 from kt_suite.executors.fused.feed import Feed
 from kt_suite.executors.fused.graph import outputs_of
 from kt_suite.executors.fused.group import Group
@@ -154,11 +154,13 @@ class Stack:
     def _uses_xla(self) -> bool:
         if self.options.xla is not None:
             return self.options.xla
-        return worth_compiling(self._group, self._feed, self.options.epochs - self.epoch)
+        return can_compile(self._group) and worth_compiling(self._group, self._feed, self.options.epochs - self.epoch)
 
     def _reconsider(self, seconds: float) -> None:
         """Lets XLA compile the program after all where an epoch was measured to take long."""
         left = self.options.epochs - self.epoch
+        if not can_compile(self._group):
+            return
         if self.options.xla is None and not self._program.xla and seconds * left > 3 * compile_seconds(self._group):
             self._program = self._program_of(xla=True)
 

@@ -79,6 +79,7 @@ class AugmentationRule(Rule):
                 layer.__dict__[name] = each(name)
             elif f"{name}/0" in numbers:
                 layer.__dict__[name] = tuple(each(f"{name}/{end}") for end in range(2))
+        layer.__dict__["_get_seed_generator"] = lambda backend=None: None
         layer.__dict__["backend"] = _Backend(step.layer.backend, _Draws(context, batch))
         return layer
 
@@ -87,11 +88,11 @@ class _Backend:
     """A layer's backend but for what is random."""
 
     def __init__(self, backend: Any, draws: _Draws) -> None:
-        self._backend = backend
+        self._wrapped = backend
         self.random = draws
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
+        return getattr(self._wrapped, name)
 
 
 class _Draws:

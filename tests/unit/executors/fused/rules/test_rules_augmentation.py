@@ -71,3 +71,13 @@ def test_images_stay_as_they_are_out_of_training() -> None:
     model, x = _model(layers.RandomFlip()), BATCH[:5]
     stack = Stack([Member(model, 0)], Data(x, x, validation=(x, x)), Options(batch_size=4, xla=False))
     np.testing.assert_allclose(stack.predict()[0], x, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_program_with_augmentation_compiles_but_not_by_xla() -> None:
+    from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+
+    model, x = _model(layers.RandomRotation(0.1)), BATCH[:5]
+    stack = Stack([Member(model, 0), Member(model, 1)], Data(x, x), Options(batch_size=4, epochs=10**9))
+    assert not stack._program.xla
+    assert all(np.isfinite(logs["loss"]) for logs in stack.train_epoch())
