@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kt_suite._version import __version__
 
 if TYPE_CHECKING:
-    from kt_suite import applications, distribution, engine, errors, executors, models, oracles, tuners
+    from kt_suite import applications, distribution, engine, errors, executors, models, oracles, sklearn, tuners
     from kt_suite.hypermodel import HyperModel
     from kt_suite.hyperparameters import HyperParameters
     from kt_suite.nested import nested_cross_validate
@@ -47,7 +47,7 @@ _HOMES = {
     "SklearnTuner": "kt_suite.tuners",
     "nested_cross_validate": "kt_suite.nested",
 }
-_MODULES = ("applications", "distribution", "engine", "errors", "executors", "models", "oracles", "tuners")
+_MODULES = ("applications", "distribution", "engine", "errors", "executors", "models", "oracles", "sklearn", "tuners")
 
 __all__ = [  # noqa: RUF022 - grouped by what they are
     "__version__",
@@ -72,6 +72,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
     "executors",
     "models",
     "oracles",
+    "sklearn",
     "tuners",
 ]
 
