@@ -289,9 +289,9 @@ class ChiefChannel(Channel):
         return errors
 
     def end(self) -> None:
-        """Tells all that the search is over."""
+        """Tells all that the search is over; if a process is lost, leaves them to find this one gone."""
         self._is_over.set()
-        for connection in self._connections.values():
+        for connection in self._connections.values() if self.lost is None else ():
             with contextlib.suppress(OSError):
                 connection.send({"kind": "end"})
         self.close()

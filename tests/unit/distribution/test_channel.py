@@ -79,6 +79,14 @@ def test_the_end_of_a_search_is_no_loss(ends: Ends) -> None:
     ends.other.check()
 
 
+def test_a_search_that_lost_a_process_does_not_end_well_for_the_others(ends: Ends) -> None:
+    ends.chief.fail("The process 'worker 2' of the cluster is gone.")
+    ends.chief.end()
+    assert ends.losses["other"].wait(10)
+    with pytest.raises(WorkerError, match="'worker 0' of the cluster is gone"):
+        ends.other.check()
+
+
 def test_an_end_in_mid_trial_is_an_error(ends: Ends) -> None:
     with ends.other.attempt("0001", 1):
         ends.chief.end()

@@ -46,7 +46,11 @@ def build(strategy: Any = None, steps_per_execution: int = 1, loss: Any = "spars
 
 
 def batches() -> Any:
-    return tf.data.Dataset.from_tensor_slices((X, Y)).filter(lambda x, y: True).batch(12)
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(12)
+
+
+def of_unknown_length(value: Any) -> Any:
+    return value.filter(lambda x, y: True) if isinstance(value, tf.data.Dataset) else value
 
 
 # 37 samples in batches of 12: the last batch has one, and one of two replicas none.
@@ -98,7 +102,9 @@ def reference(case: str) -> tuple[dict[str, list[float]], list[np.ndarray], dict
 def test_weights_losses_and_metrics_are_those_of_one_device(name: str, case: str) -> None:
     history, weights, evaluated = reference(case)
     model = build(make_strategy(name), steps_per_execution=3 if case == "weights" else 1)
-    ours = fit(model, **arguments(case)).history
+    # Keras counts an iteration too many at the end of a data set whose length it does not know.
+    unknown = {key: of_unknown_length(value) for key, value in arguments(case).items()}
+    ours = fit(model, **unknown).history
     assert list(ours) == list(history)
     for metric, curve in history.items():
         np.testing.assert_allclose(ours[metric], curve, rtol=0, atol=TOLERANCE, err_msg=metric)
