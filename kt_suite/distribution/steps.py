@@ -55,7 +55,8 @@ class ReplicaSteps:
             loss = model.optimizer.scale_loss(loss)
         added = self._sum([scope.get_current_value(one) for one in self.metric_variables])
         if trainable:
-            model.optimizer.apply_gradients(zip(tape.gradient(loss, trainable), trainable, strict=True))
+            gradients = self._of_samples(tape.gradient(loss, trainable), share)
+            model.optimizer.apply_gradients(zip(gradients, trainable, strict=True))
         else:
             warnings.warn("The model does not have any trainable weights.", stacklevel=2)
         self._keep_state(scope, share)
@@ -83,7 +84,7 @@ class ReplicaSteps:
         share = tf.math.divide_no_nan(tf.cast(size, loss.dtype), tf.cast(self._sum([size])[0], loss.dtype))
         if not self._sums_losses:
             loss = loss * share * self._num_replicas
-        model._loss_tracker.update_state(tf.math.divide_no_nan(loss, share), sample_weight=size)
+        model._loss_tracker.update_state(self._sum([tf.stop_gradient(loss)])[0], sample_weight=size)
         model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
         return loss, share
 
@@ -91,6 +92,15 @@ class ReplicaSteps:
         if self._num_replicas == 1 or not values:
             return values
         return list(tf.distribute.get_replica_context().all_reduce(SUM, values))
+
+    def _of_samples(self, gradients: list[Any], share: Any) -> list[Any]:
+        # Without samples there is no mean to normalise by, and NaN in the gradients of what does.
+        def zero_if_none(gradient: Any) -> Any:
+            if gradient is None or isinstance(gradient, tf.IndexedSlices):
+                return gradient
+            return tf.where(share > 0, gradient, tf.zeros_like(gradient))
+
+        return gradients if self._num_replicas == 1 else [zero_if_none(one) for one in gradients]
 
     def _keep_state(self, scope: Any, share: Any) -> None:
         changed = [(one, scope.get_current_value(one)) for one in self._model.non_trainable_variables]
