@@ -38,7 +38,7 @@ class Priors:
         mean_variance: Variance of the function's mean.
     """
 
-    length_scale: float = 1.0
+    length_scale: float = 0.5
     length_scale_spread: float = 1.0
     scale: float = 1.0
     scale_spread: float = 1.0
