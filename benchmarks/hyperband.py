@@ -1,10 +1,12 @@
 """Epochs to a fixed validation accuracy on digits, and how busy slots are kept.
 
-The first table trains a small network on scikit-learn's digits: random search gives every trial all epochs, the others
-halve. An epoch counts once; promoted trials go on. The second puts Hyperband and ASHA on slots in virtual time, where
-an epoch takes one trial up to eight times as long as another, through the real search and an executor that pretends.
+Learning curves of a small network on scikit-learn's digits are recorded once, for random values of a space in which
+most train badly. Then searches are replayed on them, through the real search and an executor that pretends to train:
+random search gives every trial all epochs, Hyperband and ASHA halve, and a promoted trial goes on where it was. The
+second table puts Hyperband and ASHA on several slots in virtual time, where an epoch takes one trial up to eight
+times as long as another.
 
-    python benchmarks/hyperband.py --seeds 5
+    python benchmarks/hyperband.py --curves curves.npz
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,13 +31,14 @@ from sklearn.datasets import load_digits
 
 import kt_suite as kts
 from kt_suite.executors import Event, Executor, TrialSpec
+from kt_suite.space import Space
 from kt_suite.trial import Report, RunRecord
 
-MAX_EPOCHS = 81
 NUM_SLOTS = 4
 
+Curve = Callable[[dict[str, Any], int], float]
 
-# Epochs to an accuracy
+# Learning curves
 
 
 def digits() -> dict[str, Any]:
@@ -42,7 +46,13 @@ def digits() -> dict[str, Any]:
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
     x, y = (x[order] / 16).astype("float32"), y[order]
-    return {"x": x[:1200], "y": y[:1200], "validation_data": (x[1200:], y[1200:]), "batch_size": 64}
+    return {
+        "x": x[:1200],
+        "y": y[:1200],
+        "validation_data": (x[1200:], y[1200:]),
+        "batch_size": 128,
+        "validation_batch_size": 597,
+    }
 
 
 def build(hp: Any) -> Any:
@@ -60,80 +70,55 @@ def build(hp: Any) -> Any:
     return model
 
 
-class EpochCounter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Counts the epochs of a whole search, up to the first that reaches the target."""
-
-    def __init__(self, target: float) -> None:
-        super().__init__()
-        self.target = target
-        self.num_epochs = 0
-        self.is_reached = False
-
-    def __deepcopy__(self, memo: Any) -> EpochCounter:
-        return self
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not self.is_reached:
-            self.num_epochs += 1
-            self.is_reached = logs["val_accuracy"] >= self.target
+def record_curves(num_curves: int, num_epochs: int) -> np.ndarray:
+    """Trains random networks; returns their validation accuracies, of shape ``(num_curves, num_epochs)``."""
+    data, rng = digits(), np.random.default_rng(0)
+    space = kts.HyperParameters()
+    build(space)
+    curves = []
+    for number in range(num_curves):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(number)
+        hp = kts.HyperParameters.from_config(space.get_config())
+        hp.values = Space(space).sample(rng)
+        history = build(hp).fit(**data, epochs=num_epochs, verbose=0).history
+        curves.append(history["val_accuracy"])
+    return np.array(curves)
 
 
-def count_epochs(make: Callable[..., Any], seed: int, target: float, data: dict[str, Any]) -> float:
-    """Returns the epochs that one search trains until the target; infinite if it never gets there."""
-    counter = EpochCounter(target)
-    with tempfile.TemporaryDirectory() as directory:
-        tuner = make(
-            build, "val_accuracy", seed=seed, target=target, directory=directory, tensorboard=None, keep_checkpoints=0
-        )
-        tuner.search(**data, epochs=MAX_EPOCHS, callbacks=[counter], verbose=0)
-    return counter.num_epochs if counter.is_reached else math.inf
-
-
-def show_epochs(num_seeds: int, target: float) -> None:
-    """Prints the first table."""
-    arms: dict[str, Callable[..., Any]] = {
-        "random search": lambda *args, **options: kts.RandomSearch(*args, max_trials=200, **options),
-        "Hyperband": lambda *args, **options: hyperband(*args, **options),
-        "ASHA": lambda *args, **options: hyperband(*args, asynchronous=True, **options),
-        "Hyperband, bayesian": lambda *args, **options: hyperband(*args, sampler="bayesian", **options),
-        "ASHA, bayesian": lambda *args, **options: hyperband(*args, asynchronous=True, sampler="bayesian", **options),
-    }
-    data = digits()
-    print(
-        f"Epochs to a validation accuracy of {target} on digits, {num_seeds} seeds, {MAX_EPOCHS} epochs at most a trial"
-    )
-    print(f"{'':<22}{'median':>8}{'of random':>11}   each seed")
-    reference = math.nan
-    for name, make in arms.items():
-        epochs = [count_epochs(make, seed, target, data) for seed in range(num_seeds)]
-        median = statistics.median(epochs)
-        reference = median if name == "random search" else reference
-        print(f"{name:<22}{median:>8.0f}{median / reference:>11.2f}   {[f'{one:.0f}' for one in epochs]}", flush=True)
-
-
-def hyperband(*args: Any, **options: Any) -> Any:
-    """Returns a tuner that goes on until it has reached the target."""
-    return kts.Hyperband(*args, max_epochs=MAX_EPOCHS, hyperband_iterations=None, **options)
-
-
-# Idle slots
+# Searches that are replayed
 
 
 class SimulatedExecutor(Executor):
-    """Slots in virtual time: an attempt takes as long as its epochs and the speed of its values say.
+    """Slots in virtual time, where attempts follow given curves.
 
     Args:
         num_slots: Number of slots.
+        curve: From values and epoch (from 0) to the metric.
+        max_epochs: Epochs of a trial without a budget.
+        seconds: From values to the time of an epoch.
+        is_good: Whether a metric is what is sought.
     """
 
     name = "simulated"
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(
+        self,
+        num_slots: int,
+        curve: Curve,
+        max_epochs: int,
+        *,
+        seconds: Callable[[dict[str, Any]], float] = lambda values: 1.0,
+        is_good: Callable[[float], bool] = lambda value: False,
+    ) -> None:
         self.num_slots = num_slots
+        self.num_epochs = 0
+        self.num_epochs_to_goal = math.inf
         self.now = 0.0
         self.idle = 0.0
         self.idle_while_supplied = 0.0
         self.supplied_until = 0.0
+        self._curve, self._max_epochs, self._seconds, self._is_good = curve, max_epochs, seconds, is_good
         self._working: list[tuple[float, str, TrialSpec]] = []
 
     def explain(self) -> str:
@@ -146,79 +131,126 @@ class SimulatedExecutor(Executor):
         return self.num_slots - len(self._working)
 
     def submit(self, spec: TrialSpec) -> None:
-        trial = spec.trial
-        seconds = (trial.budget - trial.initial_epoch) * 8 ** trial.values["speed"]
+        seconds = len(self._epochs(spec)) * self._seconds(spec.trial.values)
         heapq.heappush(self._working, (self.now + seconds, spec.trial_id, spec))
-        if trial.parent is None:
+        if spec.trial.parent is None:
             self.supplied_until, self.idle_while_supplied = self.now, self.idle
 
+    def _epochs(self, spec: TrialSpec) -> range:
+        return range(spec.trial.initial_epoch, spec.trial.budget or self._max_epochs)
+
     def stop(self, trial_id: str) -> None:
-        """Does nothing: no limit ends these searches."""
+        """Does nothing: attempts end at once."""
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
+        if not self._working:
+            return
         until, _, spec = heapq.heappop(self._working)
         self.idle += (until - self.now) * (self.num_slots - len(self._working) - 1)
         self.now = until
-        trial = spec.trial
-        losses = [abs(trial.values["x"] - 0.3) + 1 / (epoch + 1) for epoch in range(trial.initial_epoch, trial.budget)]
-        for epoch, loss in enumerate(losses, trial.initial_epoch):
-            self._report(spec.trial_id, Report(0, epoch, {"val_loss": loss}, attempt=spec.attempt))
-        run = RunRecord(0, 0, losses[-1], trial.budget - 1, {"val_loss": losses[-1]})
-        yield Event("done", spec.trial_id, spec.attempt, runs=[run], used=dict(trial.values))
+        name = self._runner.oracle.objective.name
+        metrics = [{name: self._curve(spec.trial.values, epoch)} for epoch in self._epochs(spec)]
+        for epoch, one in zip(self._epochs(spec), metrics, strict=True):
+            self.num_epochs += 1
+            if self._is_good(one[name]):
+                self.num_epochs_to_goal = min(self.num_epochs, self.num_epochs_to_goal)
+            self._report(spec.trial_id, Report(0, epoch, one, attempt=spec.attempt))
+        direction = max if self._runner.oracle.objective.direction == "max" else min
+        best = direction(range(len(metrics)), key=lambda index: metrics[index][name])
+        run = RunRecord(0, 0, metrics[best][name], self._epochs(spec)[best], metrics[best])
+        yield Event("done", spec.trial_id, spec.attempt, runs=[run], used=dict(spec.trial.values))
 
 
-class Simulated(kts.Hyperband):
-    """A tuner whose executor trains nothing."""
+def replay(tuner: Callable[..., Any], executor: SimulatedExecutor, **options: Any) -> None:
+    """Runs a search on simulated slots."""
 
-    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
-        raise NotImplementedError("The executor pretends.")
+    class Simulated(tuner):  # type: ignore[misc]
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            raise RuntimeError("The executor pretends.")
+
+    with tempfile.TemporaryDirectory() as directory:
+        Simulated(executor=executor, directory=directory, tensorboard=None, **options).search(verbose=0)
 
 
-def show_idle_slots(num_seeds: int) -> None:
+def show_epochs(curves: np.ndarray, num_seeds: int, target: float) -> None:
+    """Prints the first table."""
+    num_curves, max_epochs = curves.shape
+    share = float(np.mean(curves.max(axis=1) >= target))
+    print(f"Epochs to a validation accuracy of {target} on digits, {max_epochs} epochs at most a trial")
+    print(f"{num_curves} curves, of which {share:.1%} get there; {num_seeds} seeds")
+    print(f"{'':<16}{'median':>8}{'quartiles':>14}{'median of random':>18}")
+    space = kts.HyperParameters()
+    space.Int("row", 0, num_curves - 1)
+    arms: dict[str, tuple[Any, dict[str, Any]]] = {
+        "random search": (kts.RandomSearch, {"max_trials": None}),
+        "Hyperband": (kts.Hyperband, {"max_epochs": max_epochs, "hyperband_iterations": None}),
+        "ASHA": (kts.Hyperband, {"max_epochs": max_epochs, "hyperband_iterations": None, "asynchronous": True}),
+    }
+    reference = math.nan
+    for name, (tuner, options) in arms.items():
+        counts = []
+        for seed in range(num_seeds):
+            executor = SimulatedExecutor(
+                1,
+                lambda values, epoch: float(curves[values["row"], epoch]),
+                max_epochs,
+                is_good=lambda value: value >= target,
+            )
+            settings = {"objective": "val_accuracy", "hyperparameters": space, "seed": seed, "target": target}
+            replay(tuner, executor, **settings, **options)
+            counts.append(executor.num_epochs_to_goal)
+        low, median, high = np.quantile(counts, [0.25, 0.5, 0.75])
+        reference = median if name == "random search" else reference
+        print(f"{name:<16}{median:>8.0f}{f'{low:.0f} - {high:.0f}':>14}{median / reference:>18.2f}", flush=True)
+
+
+def show_idle_slots(max_epochs: int, num_seeds: int) -> None:
     """Prints the second table."""
-    print(f"\nIdle share of {NUM_SLOTS} slots, mean over {num_seeds} seeds, max_epochs={MAX_EPOCHS}")
-    print(f"{'':<22}{'while there are new':>20}{'in all':>8}{'time':>8}{'epochs':>8}")
-    print(f"{'':<22}{'configurations':>20}")
+    print(f"\nIdle share of {NUM_SLOTS} slots, mean over {num_seeds} seeds, max_epochs={max_epochs}")
+    print(f"{'':<16}{'while new configurations start':>32}{'in all':>8}{'time':>8}{'epochs':>8}")
     for name, is_asynchronous in (("Hyperband", False), ("ASHA", True)):
-        rows = [simulate(seed, is_asynchronous) for seed in range(num_seeds)]
+        rows = [measure_idle_slots(max_epochs, seed, is_asynchronous) for seed in range(num_seeds)]
         supplied, whole, seconds, epochs = (statistics.fmean(column) for column in zip(*rows, strict=True))
-        print(f"{name:<22}{supplied:>20.1%}{whole:>8.1%}{seconds:>8.0f}{epochs:>8.0f}", flush=True)
+        print(f"{name:<16}{supplied:>32.1%}{whole:>8.1%}{seconds:>8.0f}{epochs:>8.0f}", flush=True)
 
 
-def simulate(seed: int, is_asynchronous: bool) -> tuple[float, float, float, float]:
+def measure_idle_slots(max_epochs: int, seed: int, is_asynchronous: bool) -> tuple[float, float, float, float]:
     """Returns idle shares while configurations start and in all, virtual seconds, and epochs of one search."""
     space = kts.HyperParameters()
     space.Float("x", 0.0, 1.0)
     space.Float("speed", 0.0, 1.0)
-    executor = SimulatedExecutor(NUM_SLOTS)
-    with tempfile.TemporaryDirectory() as directory:
-        tuner = Simulated(
-            objective="val_loss",
-            max_epochs=MAX_EPOCHS,
-            seed=seed,
-            hyperparameters=space,
-            asynchronous=is_asynchronous,
-            executor=executor,
-            directory=directory,
-            tensorboard=None,
-        )
-        tuner.search(verbose=0)
-        epochs = sum(trial.record.epochs for trial in tuner.oracle.trials.values())
+    executor = SimulatedExecutor(
+        NUM_SLOTS,
+        lambda values, epoch: abs(values["x"] - 0.3) + 1 / (epoch + 1),
+        max_epochs,
+        seconds=lambda values: float(8 ** values["speed"]),
+    )
+    options = {"objective": "val_loss", "max_epochs": max_epochs, "seed": seed, "hyperparameters": space}
+    replay(kts.Hyperband, executor, asynchronous=is_asynchronous, **options)
     supplied = executor.idle_while_supplied / (executor.supplied_until * NUM_SLOTS)
-    return supplied, executor.idle / (executor.now * NUM_SLOTS), executor.now, epochs
+    return supplied, executor.idle / (executor.now * NUM_SLOTS), executor.now, executor.num_epochs
 
 
 def main() -> None:
     """Prints both tables, and where they were made."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--target", type=float, default=0.98)
+    parser.add_argument("--max-epochs", type=int, default=81)
+    parser.add_argument("--num-curves", type=int, default=150)
+    parser.add_argument("--curves", type=Path, help="where the curves are kept from one call to the next")
     arguments = parser.parse_args()
     packages = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}\n")
-    show_epochs(arguments.seeds, arguments.target)
-    show_idle_slots(arguments.seeds)
+    if arguments.curves is not None and arguments.curves.exists():
+        curves = np.load(arguments.curves)["curves"]
+    else:
+        curves = record_curves(arguments.num_curves, arguments.max_epochs)
+    if arguments.curves is not None:
+        np.savez(arguments.curves, curves=curves)
+    show_epochs(curves, arguments.seeds, arguments.target)
+    show_idle_slots(arguments.max_epochs, min(arguments.seeds, 5))
 
 
 if __name__ == "__main__":

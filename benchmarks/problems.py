@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from record_training import declare_mlp, load_table, row_name
 
 Values = dict[str, Any]
 
@@ -26,7 +27,7 @@ class Problem:
         num_trials: Trials of a search.
         declare: Declares the space.
         loss: The true loss of values.
-        least: Its minimum, or 0 where nobody knows it: regret is then the loss itself.
+        least: Its minimum; 0 where regret is to be the loss itself.
         noise: Standard deviation of the noise on what is observed.
     """
 
@@ -120,68 +121,22 @@ def network_loss(values: Values) -> float:
 _LEAST_NETWORK = 0.2
 
 
-def declare_mlp(hp: Any) -> None:
-    """Declares the space of the networks that are really trained."""
-    hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
-    hp.Int("units", 4, 64, sampling="log")
-    hp.Float("dropout", 0.0, 0.6)
-    hp.Choice("activation", ["relu", "tanh", "sigmoid"])
-    hp.Choice("optimizer", ["adam", "sgd"])
-    with hp.conditional_scope("optimizer", ["sgd"]):
-        hp.Float("momentum", 0.0, 0.99)
-
-
-def training(dataset: str, *, epochs: int) -> Callable[[Values], float]:
-    """Returns the validation loss of an MLP trained on one of scikit-learn's data sets, the same every time for the
-    same values.
-    """
+def recorded(dataset: str) -> Callable[[Values], float]:
+    """Returns the validation loss of a really trained network, as `record_training.py` has stored it."""
 
     @functools.cache
-    def split() -> tuple[np.ndarray, ...]:
-        from sklearn import datasets
-        from sklearn.model_selection import train_test_split
-        from sklearn.preprocessing import StandardScaler
+    def table() -> dict[str, float]:
+        return load_table(dataset)
 
-        x, y = getattr(datasets, f"load_{dataset}")(return_X_y=True)
-        x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=0.4, random_state=0, stratify=y)
-        scaler = StandardScaler().fit(x_train)
-        return scaler.transform(x_train), y_train, scaler.transform(x_val), y_val
-
-    def loss(values: Values) -> float:
-        import keras
-
-        x_train, y_train, x_val, y_val = split()
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential(
-            [
-                keras.Input(x_train.shape[1:]),
-                keras.layers.Dense(values["units"], values["activation"]),
-                keras.layers.Dropout(values["dropout"], seed=1),
-                keras.layers.Dense(int(y_train.max()) + 1, "softmax"),
-            ]
-        )
-        rate = values["learning_rate"]
-        is_adam = values["optimizer"] == "adam"
-        optimizer = keras.optimizers.Adam(rate) if is_adam else keras.optimizers.SGD(rate, values["momentum"])
-        model.compile(optimizer, "sparse_categorical_crossentropy")
-        history = model.fit(x_train, y_train, validation_data=(x_val, y_val), batch_size=128, epochs=epochs, verbose=0)
-        return float(np.nanmin(history.history["val_loss"]))
-
-    return loss
+    return lambda values: table()[row_name(values)]
 
 
-def problems(*, with_training: bool) -> list[Problem]:
+def problems() -> list[Problem]:
     """Returns the problems, the artificial ones first."""
-    found = [
+    return [
         Problem("branin", 30, cube(2), branin, least=0.3978873577297382),
         Problem("hartmann6", 60, cube(6), hartmann6, least=-3.322368011415515),
-        Problem("network", 60, declare_network, network_loss, least=_LEAST_NETWORK),
         Problem("network+noise", 60, declare_network, network_loss, least=_LEAST_NETWORK, noise=0.05),
+        Problem("digits", 25, declare_mlp, recorded("digits")),
+        Problem("breast_cancer", 25, declare_mlp, recorded("breast_cancer")),
     ]
-    if with_training:
-        found += [
-            Problem("digits", 25, declare_mlp, training("digits", epochs=6)),
-            Problem("breast_cancer", 25, declare_mlp, training("breast_cancer", epochs=10)),
-        ]
-    return found

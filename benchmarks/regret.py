@@ -1,16 +1,16 @@
 """Simple regret of Bayesian optimisation: kt_suite, KerasTuner, Optuna's TPE and GP, and random search.
 
-All optimisers run in one process, in turn, with the same seeds and their defaults. The regret of a search is the
-least true
-loss among its trials, above the minimum; on a noisy problem that of the trial that scored best, which is what a
-user would take. Ranks are averaged over problems and seeds. Seconds are those of one suggestion.
+All optimisers run with the same seeds and their defaults. The regret of a search is the least true loss among its
+trials, above the minimum; on a noisy problem that of the trial that scored best, which is what a user would take.
+Ranks are averaged over problems and seeds. Seconds are processor time of one suggestion, on one thread.
 
-    python benchmarks/regret.py                 # artificial problems, ten seeds
-    python benchmarks/regret.py --training      # and networks that are really trained
-    python benchmarks/regret.py --quick         # two seeds, fewer trials: a check that all of it runs
-    python benchmarks/regret.py --timing        # seconds of a suggestion at 100, 1,000 and 10,000 finished trials
+    python benchmarks/regret.py                     # all problems, ten seeds
+    python benchmarks/regret.py --only branin       # one of them
+    python benchmarks/regret.py --quick             # two seeds, fewer trials: a check that all of it runs
+    python benchmarks/regret.py --timing            # seconds of a suggestion at 100, 1,000 and 10,000 finished trials
 
-Optuna's GP needs torch; without it, that column is left out. The table is stored in benchmarks/results.
+Each search is stored in benchmarks/results as soon as it ends, and a run that was interrupted goes on from there;
+`--again kt_suite` repeats one optimiser. Optuna's GP needs torch; without it, that column is left out.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from optimizers import OracleOptimizer, make_optimizers
 from problems import Problem, cube, problems
-from rich.console import Console
-from rich.table import Table
+from scipy.stats import rankdata
 
 from kt_suite.oracles.bayesian import BayesianOptimizationOracle
 
@@ -41,59 +40,59 @@ Record = dict[str, Any]
 
 
 def run(problem: Problem, name: str, seed: int, num_trials: int) -> Record:
-    """Returns the regret and the seconds of each trial of one search."""
+    """Returns the regret after each trial of one search, and the median seconds of a suggestion."""
     optimizer = make_optimizers(is_noisy=problem.noise > 0.0)[name](problem.declare, num_trials, seed)
     rng = np.random.default_rng([seed, 2024])
     best, curve, seconds = np.inf, [], []
     regret = np.inf
     for _ in range(num_trials):
-        start = time.perf_counter()
+        start = time.process_time()
         values = optimizer.suggest()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         observed = problem.observe(values, rng)
         optimizer.observe(observed)
         if observed < best:
             best, regret = observed, problem.regret(values)
-        curve.append(regret)
+        curve.append(float(f"{regret:.6g}"))
     return {
         "problem": problem.name,
         "optimizer": name,
         "seed": seed,
+        "seconds": float(f"{np.median(seconds):.3g}"),
         "regret": curve,
-        "seconds": float(np.median(seconds)),
     }
 
 
 def rank(records: list[Record]) -> dict[str, float]:
-    """Returns the mean rank of each optimiser over problems and seeds; equals share their ranks."""
-    from scipy.stats import rankdata
-
+    """Returns the mean rank of each optimiser over problems, each the mean over its seeds; equals share their ranks."""
     names = list(dict.fromkeys(record["optimizer"] for record in records))
     groups: dict[tuple[str, int], dict[str, float]] = {}
     for record in records:
         groups.setdefault((record["problem"], record["seed"]), {})[record["optimizer"]] = record["regret"][-1]
-    ranks = [rankdata([group[name] for name in names]) for group in groups.values() if len(group) == len(names)]
-    return dict(zip(names, np.mean(ranks, axis=0).tolist(), strict=True))
+    ranks: dict[str, list[np.ndarray]] = {}
+    for (problem, _), group in groups.items():
+        if len(group) == len(names):
+            ranks.setdefault(problem, []).append(rankdata([group[name] for name in names]))
+    means = np.mean([np.mean(rows, axis=0) for rows in ranks.values()], axis=0)
+    return dict(zip(names, means.tolist(), strict=True))
 
 
-def summarize(records: list[Record]) -> Table:
-    """Returns a table of final regrets: median, and worst of the seeds in brackets."""
+def summarize(records: list[Record]) -> list[list[str]]:
+    """Returns the rows of a table: median final regret, and worst of the seeds in brackets."""
     names = list(dict.fromkeys(record["optimizer"] for record in records))
-    table = Table(title="Simple regret: median (worst) | seconds a suggestion")
-    table.add_column("problem")
-    for name in names:
-        table.add_column(name, justify="right")
+    rows = [["problem", *names]]
     for problem in dict.fromkeys(record["problem"] for record in records):
-        cells = []
+        row = [problem]
         for name in names:
             mine = [one for one in records if (one["problem"], one["optimizer"]) == (problem, name)]
             final = [one["regret"][-1] for one in mine]
-            seconds = np.median([one["seconds"] for one in mine])
-            cells.append(f"{np.median(final):.2g} ({max(final):.2g}) | {seconds:.3f}")
-        table.add_row(problem, *cells)
+            row.append(f"{np.median(final):.2g} ({max(final):.2g})" if final else "")
+        rows.append(row)
     ranks = rank(records)
-    table.add_row("mean rank", *(f"{ranks[name]:.2f}" for name in names))
-    return table
+    rows.append(["mean rank", *(f"{ranks[name]:.2f}" for name in names)])
+    seconds = [np.median([one["seconds"] for one in records if one["optimizer"] == name]) for name in names]
+    rows.append(["seconds a suggestion", *(f"{one:.3f}" for one in seconds)])
+    return rows
 
 
 def measure_timing(sizes: tuple[int, ...]) -> list[Record]:
@@ -104,9 +103,9 @@ def measure_timing(sizes: tuple[int, ...]) -> list[Record]:
         fill(optimizer.oracle, size)
         oracle, seconds, proposals = optimizer.oracle, [], []
         for slot in range(16):
-            start = time.perf_counter()
+            start = time.process_time()
             proposals.append(oracle.create_trial(f"slot{slot}").hyperparameters.values)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         points = np.array([list(values.values()) for values in proposals])
         apart = np.linalg.norm(points[:, None] - points, axis=-1)[np.triu_indices(len(points), 1)]
         found.append(
@@ -153,57 +152,67 @@ def machine() -> Record:
     }
 
 
-def store(name: str, content: Record) -> Path:
-    """Writes a result beside the others; returns where."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**content, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
-    return path
+def store(path: Path, content: Record) -> None:
+    """Writes a result, one entry of its list a line, beside the others."""
+    path.parent.mkdir(exist_ok=True)
+    (name, entries), about = next(iter(content.items())), json.dumps(machine())
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    path.write_text(f'{{"machine": {about},\n"{name}": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
-def compare(arguments: argparse.Namespace, console: Console) -> None:
-    """Runs all optimisers on all problems, prints the table and stores it."""
-    records: list[Record] = []
-    names = list(make_optimizers(is_noisy=False))
-    if not util.find_spec("torch"):
+def load(path: Path) -> list[Record]:
+    """Returns the searches that earlier calls have stored."""
+    return json.loads(path.read_text(encoding="utf-8"))["records"] if path.exists() else []  # type: ignore[no-any-return]
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Runs all optimisers on all problems, stores every search and prints the table."""
+    path = RESULTS / f"{arguments.name}.json"
+    names = [name for name in make_optimizers(is_noisy=False) if name not in arguments.without]
+    if "optuna_gp" in names and not util.find_spec("torch"):
         names.remove("optuna_gp")
-        console.print("Optuna's GP is left out: it needs torch.")
-    chosen = [
-        one for one in problems(with_training=arguments.training) if not arguments.only or one.name in arguments.only
-    ]
+        print("Optuna's GP is left out: it needs torch.")
+    chosen = [one for one in problems() if not arguments.only or one.name in arguments.only]
+    known = {(one["problem"], one["seed"], one["optimizer"]): one for one in load(path)}
+    known = {key: one for key, one in known.items() if key[2] not in arguments.again}
     for problem in chosen:
         num_trials = min(problem.num_trials, 12) if arguments.quick else problem.num_trials
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for seed in range(arguments.seeds):
             for name in names:
-                records.append(run(problem, name, seed, num_trials))
-            last = {one["optimizer"]: round(one["regret"][-1], 5) for one in records[-len(names) :]}
-            console.print(problem.name, seed, last)
-    console.print(summarize(records))
-    console.print("stored:", store(arguments.name, {"records": records, "mean_rank": rank(records)}))
+                key = (problem.name, seed, name)
+                if key not in known:
+                    known[key] = run(problem, name, seed, num_trials)
+                    print(*key, known[key]["regret"][-1], flush=True)
+                    store(path, {"records": [known[one] for one in sorted(known)]})
+    order = [(problem.name, seed, name) for problem in chosen for name in names for seed in range(arguments.seeds)]
+    rows = summarize([known[key] for key in order])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    print(*lines, sep="\n")
 
 
 def main() -> None:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="searches for each problem and optimiser")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", help="names of problems")
-    parser.add_argument("--training", action="store_true", help="also train networks")
+    parser.add_argument("--only", nargs="*", default=(), help="names of problems")
+    parser.add_argument("--without", nargs="*", default=(), help="names of optimisers to leave out")
+    parser.add_argument("--again", nargs="*", default=(), help="names of optimisers to run anew")
     parser.add_argument("--timing", action="store_true", help="seconds of a suggestion, in place of regret")
     parser.add_argument("--quick", action="store_true", help="two seeds, fewer trials")
     parser.add_argument("--name", default="regret", help="name of the stored file")
     arguments = parser.parse_args()
-    console = Console(width=140)
     warnings.simplefilter("ignore")
     if arguments.timing:
-        sizes = (100,) if arguments.quick else (100, 1000, 10_000)
-        timings = measure_timing(sizes)
-        for timing in timings:
-            console.print(timing)
-        console.print("stored:", store("regret_timing", {"timings": timings}))
+        timings = measure_timing((100,) if arguments.quick else (100, 1000, 10_000))
+        print(*timings, sep="\n")
+        store(RESULTS / "suggestion_seconds.json", {"timings": timings})
         return
     if arguments.quick:
-        arguments.seeds = min(arguments.seeds, 2)
-    compare(arguments, console)
+        arguments.seeds, arguments.name = min(arguments.seeds, 2), "quick"
+    compare(arguments)
 
 
 if __name__ == "__main__":
