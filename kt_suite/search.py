@@ -250,6 +250,9 @@ class Search:
         self._flight.land(event)
         for landed, how in self._flight.to_book():
             self._book(landed, how)
+            self._check_limits()
+            if self._flight.window is not None and self._over is None:
+                self._propose()  # by what is booked so far, as where one trial ends after the other
 
     def _book(self, trial: Trial, event: Event) -> None:
         if event.hyperparameters is not None:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -11,7 +12,7 @@ import pytest
 
 import kt_suite as kts
 from kt_suite.errors import InputError, KTSuiteError, SearchFailedError
-from kt_suite.executors import Event, Executor, TrialSpec
+from kt_suite.executors import Event, Executor, InlineExecutor, TrialSpec
 from kt_suite.loggers.base import Logger
 from kt_suite.oracles import RandomSearchOracle
 from kt_suite.trial import Decision, Report, RunRecord
@@ -549,3 +550,36 @@ def test_loggers_see_every_step_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
     steps = [name for name in seen if name in ("on_trial_begin", "on_report", "on_trial_end")]
     assert steps == ["on_trial_begin", "on_report", "on_trial_end"] * 2
     assert seen.count("on_space") == 1
+
+
+class Backwards(InlineExecutor):
+    """Four slots, in which the trials that were begun first end last, all at one moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._specs: list[Any] = []
+
+    def slots(self) -> list[str]:
+        return [f"slot{index}" for index in range(4)]
+
+    def capacity(self) -> int:
+        return 4 - len(self._specs)
+
+    def submit(self, spec: Any) -> None:
+        self._specs.append(spec)
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        specs, self._specs = self._specs, []
+        yield from [self._run(spec) for spec in reversed(specs)]
+
+
+def test_proposals_of_a_deterministic_search_do_not_depend_on_which_trials_end_together(tmp_path: Path) -> None:
+    tables = []
+    for executor in (InlineExecutor(), Backwards()):
+        loss = kts.Objective("loss", "min")
+        oracle = kts.oracles.BayesianOptimizationOracle(loss, max_trials=9, num_initial_points=3, seed=0)
+        directory = tmp_path / type(executor).__name__
+        tuner = black_box(parabola, oracle, executor=executor, directory=directory, deterministic=True)
+        tuner.search(verbose=0)
+        tables.append(table(tuner))
+    assert tables[0] == tables[1]
