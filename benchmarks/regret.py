@@ -10,7 +10,8 @@ Ranks are averaged over problems and seeds. Seconds are processor time of one su
     python benchmarks/regret.py --timing            # seconds of a suggestion at 100, 1,000 and 10,000 finished trials
 
 Each search is stored in benchmarks/results as soon as it ends, and a run that was interrupted goes on from there;
-`--again kt_suite` repeats one optimiser. Optuna's GP needs torch; without it, that column is left out.
+`--again kt_suite` repeats one optimiser. `record_training.py` makes the tables of trained networks.
+Optuna's GP needs torch; without it, that column is left out.
 """
 
 from __future__ import annotations
