@@ -34,7 +34,7 @@ _NUM_ANCHORS = 5
 _NUM_RECENT = 10
 _LEAST_GAIN = 1e-3
 # Failures and costs are rough by nature: what repeats exactly is the exception.
-_ROUGH = Priors(noise=0.05, noise_spread=1.0, min_noise=1e-3)
+_ROUGH = Priors(length_scale=1.0, noise=0.05, noise_spread=1.0, min_noise=1e-3)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,13 @@ class SearchModel:
         chosen = self._choose_fitted(rows)
         for way in ways:
             y, slopes = self._scale(rows, way)
-            parameters, value = fit(self._kernel, self._x[rows][chosen], y[chosen], noise=self._settings.noise)
+            parameters, value = fit(
+                self._kernel,
+                self._x[rows][chosen],
+                y[chosen],
+                noise=self._settings.noise,
+                num_context=len(self._context),
+            )
             fits.append((value - float(slopes[chosen].sum()), parameters, y))
         _, parameters, y = min(fits, key=lambda fitted: fitted[0])
         return GaussianProcess(self._kernel, parameters, self._x[rows], y)

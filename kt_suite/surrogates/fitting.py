@@ -29,7 +29,8 @@ class Priors:
 
     Attributes:
         length_scale: Median length-scale in one dimension.
-        length_scale_spread: Standard deviation of its logarithm.
+        context_length_scale: The same for coordinates of the context, such as the fidelity.
+        length_scale_spread: Standard deviation of the logarithm of both.
         scale: Median variance of the function.
         scale_spread: Standard deviation of its logarithm.
         noise: Median variance of the noise, beyond ``min_noise``.
@@ -39,6 +40,7 @@ class Priors:
     """
 
     length_scale: float = 0.5
+    context_length_scale: float = 1.0
     length_scale_spread: float = 1.0
     scale: float = 1.0
     scale_spread: float = 1.0
@@ -47,11 +49,13 @@ class Priors:
     min_noise: float = 1e-8
     mean_variance: float = 1.0
 
-    def moments(self, num_dimensions: int) -> tuple[Array, Array]:
+    def moments(self, num_dimensions: int, num_context: int = 0) -> tuple[Array, Array]:
         """Returns means and standard deviations, of shape ``(d + 2,)``, of log length-scales, log scale and log
         noise.
         """
-        lengths = np.full(num_dimensions, self.length_scale * np.sqrt(max(num_dimensions, 1)))
+        lengths = np.full(num_dimensions, self.length_scale)
+        lengths[num_dimensions - num_context :] = self.context_length_scale
+        lengths *= np.sqrt(max(num_dimensions, 1))
         spreads = np.full(num_dimensions, self.length_scale_spread)
         return np.log(np.r_[lengths, self.scale, self.noise]), np.r_[spreads, self.scale_spread, self.noise_spread]
 
@@ -68,11 +72,21 @@ class NegativeLogPosterior:
         y: Observations, of shape ``(n,)``.
         priors: The priors.
         noise: A known variance of the noise; ``None`` to learn it.
+        num_context: How many of the last coordinates are those of a context.
     """
 
-    def __init__(self, kernel: MixedMatern, x: Array, y: Array, priors: Priors, noise: float | None = None) -> None:
+    def __init__(
+        self,
+        kernel: MixedMatern,
+        x: Array,
+        y: Array,
+        priors: Priors,
+        noise: float | None = None,
+        *,
+        num_context: int = 0,
+    ) -> None:
         self.y = y
-        self.prior_mean, self.prior_spread = priors.moments(kernel.num_dimensions)
+        self.prior_mean, self.prior_spread = priors.moments(kernel.num_dimensions, num_context)
         self._min_noise = priors.min_noise
         self._mean_variance = priors.mean_variance
         self._noise = noise
@@ -120,6 +134,7 @@ def fit(
     *,
     priors: Priors | None = None,
     noise: float | None = None,
+    num_context: int = 0,
     num_iterations: int = 60,
 ) -> tuple[KernelParameters, float]:
     """Returns the most probable hyperparameters, and their negative log posterior.
@@ -130,9 +145,10 @@ def fit(
         y: Observations of about mean 0 and variance 1, of shape ``(n,)``.
         priors: The priors.
         noise: A known variance of the noise; ``None`` to learn it.
+        num_context: How many of the last coordinates are those of a context.
         num_iterations: Iterations of L-BFGS at most.
     """
-    objective = NegativeLogPosterior(kernel, x, y, priors or Priors(), noise)
+    objective = NegativeLogPosterior(kernel, x, y, priors or Priors(), noise, num_context=num_context)
     start, spread = objective.prior_mean, objective.prior_spread
     result = optimize.minimize(
         objective,
