@@ -233,3 +233,38 @@ def test_a_pruner_stops_trials_in_the_stack(tmp_path: Path) -> None:
     fused, inline = (search(tmp_path, name, max_trials=5, pruner=pruner) for name in ("fused", "inline"))
     assert_equal(fused, inline)
     assert {row[0] for row in rows(fused).values()} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
+
+
+@pytest.mark.parametrize(
+    ("fit", "reason"),
+    [
+        ({"steps_per_epoch": 2}, "steps_per_epoch is given"),
+        ({"x": None, "y": None, "shuffle": True}, "training data of type _BatchDataset are not fused"),
+    ],
+)
+def test_data_that_a_stack_cannot_go_through_train_one_after_the_other(
+    tmp_path: Path, fit: dict[str, Any], reason: str
+) -> None:
+    if "x" in fit:
+        import tensorflow as tf
+
+        fit = {**fit, "x": tf.data.Dataset.from_tensor_slices((X[:24], Y[:24])).batch(8)}
+    tuner = search(tmp_path, "fused", max_trials=2, fit={"epochs": 1, **fit})
+    assert {row["status"] for row in tuner.results()} == {TrialStatus.COMPLETED}
+    assert reason in tuner.explain_execution()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MLP", "CNN"])
+def test_ready_models_train_as_inline(tmp_path: Path, name: str) -> None:
+    x = RNG.normal(size=(48, 6, 6, 1) if name == "CNN" else (48, 4)).astype("float32")
+    y = RNG.integers(0, 3, 48)
+    fit = {"x": x[:32], "y": y[:32], "validation_data": (x[32:], y[32:]), "epochs": 2}
+    options: dict[str, Any] = {"max_trials": 5, "fit": fit}
+    made = getattr(kts.models, name)
+    calm = {"dropout": 0.0, "optimizer": "adam"} | ({"augment": False} if name == "CNN" else {})
+    known = {key: value for key, value in calm.items() if key in made().ranges}
+    fused, inline = (search(tmp_path, one, made(fixed=known), **options) for one in ("fused", "inline"))
+    assert "in one program" in fused.explain_execution()
+    for trial_id, (status, epochs, score) in rows(inline).items():
+        assert rows(fused)[trial_id] == (status, epochs, pytest.approx(score, rel=2e-2))

@@ -79,15 +79,14 @@ class FitData:
 
 
 def _data(x: Any, y: Any, sample_weight: Any, validation: Any, *, split: float, is_fold: bool) -> Data:
-    if _is_stream(x):
-        return Data(x, validation=validation if _is_stream(validation) else _tuple(validation))
-    if not hasattr(x, "shape") and not isinstance(x, (list, tuple, dict)):
-        raise Unfusable([f"training data of type {type(x).__name__} are not fused: give arrays or a tf.data.Dataset"])
+    for what, given in (("training", x), ("validation", validation)):
+        if given is not None and not hasattr(given, "shape") and not isinstance(given, (list, tuple, dict)):
+            raise Unfusable([f"{what} data of type {type(given).__name__} are not fused: give arrays"])
     x, y, sample_weight = _arrays(x), _arrays(y), _arrays(sample_weight)
     if is_fold:
         return Data(x, y, sample_weight, _tuple((x, y, sample_weight)))
     if validation is not None or not split:
-        return Data(x, y, sample_weight, validation if _is_stream(validation) else _tuple(validation))
+        return Data(x, y, sample_weight, _tuple(validation))
     first = math.floor(len(keras.tree.flatten(x)[0]) * (1.0 - split))  # as Keras does: the last rows
     held_out = _tuple([_each(part, lambda one: one[first:]) for part in (x, y, sample_weight)])
     trained_on = [_each(part, lambda one: one[:first]) for part in (x, y, sample_weight)]
@@ -99,10 +98,6 @@ def _tuple(validation: Any) -> Any:
         return None
     parts = [_arrays(part) for part in validation]
     return tuple(parts[:2] if len(parts) < 3 or parts[2] is None else parts)
-
-
-def _is_stream(data: Any) -> bool:
-    return hasattr(data, "element_spec") or isinstance(data, keras.utils.PyDataset)
 
 
 def _each(data: Any, change: Callable[[Any], Any]) -> Any:

@@ -91,13 +91,11 @@ class Preparation:
             batch_size=int(arguments.get("batch_size") or 32),
             shuffle=self._shuffle if shuffles else None,
             seed=self._seed,
-            steps_per_epoch=arguments.get("steps_per_epoch"),
             validation_batch_size=arguments.get("validation_batch_size"),
-            validation_steps=arguments.get("validation_steps"),
         )
-        same = (options.batch_size, options.shuffle, options.steps_per_epoch, options.validation_batch_size)
+        same = (options.batch_size, options.shuffle, options.validation_batch_size)
         is_weighted = arguments.get("class_weight") is not None
-        return (skeleton(model), id(data), same, options.validation_steps, is_weighted), data, options
+        return (skeleton(model), id(data), same, is_weighted), data, options
 
 
 def holder_of(runner: Any, spec: TrialSpec) -> Any:

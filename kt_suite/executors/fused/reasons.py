@@ -55,6 +55,9 @@ def check_run(model: Any, arguments: dict[str, Any]) -> None:
     reasons = [f"{kind.__name__} overrides {name}, which a stack does not call" for name in own]
     if getattr(model, "run_eagerly", False):
         reasons.append("the model is compiled with run_eagerly=True: leave it out")
+    for name in ("steps_per_epoch", "validation_steps"):
+        if arguments.get(name) is not None:
+            reasons.append(f"{name} is given, and a stack goes through all rows: leave it out")
     callbacks = keras.tree.flatten(arguments.get("callbacks") or [])
     reasons += [reason for reason in map(obstacle, callbacks) if reason is not None]
     if int(arguments.get("initial_epoch") or 0) >= int(arguments.get("epochs") or 1):

@@ -49,12 +49,11 @@ class Data:
     """What all members of a stack train on.
 
     Attributes:
-        x: Array, or list or dict of arrays, of inputs; or a ``tf.data.Dataset`` or ``PyDataset`` of batches,
-            which is streamed.
+        x: Array, or list or dict of arrays, of inputs.
         y: Targets, in the structure of the model's outputs.
         sample_weight: Weights of the rows.
-        validation: ``(x, y)`` or ``(x, y, sample_weight)``, or a data set of batches. Folds take their validation
-            rows from the training arrays: give the same arrays here.
+        validation: ``(x, y)`` or ``(x, y, sample_weight)``. Folds take their validation rows from the training
+            arrays: give the same arrays here.
     """
 
     x: Any
@@ -68,13 +67,11 @@ class Options:
     """How a stack trains.
 
     Attributes:
-        batch_size: Rows of a batch; of no meaning for streams.
+        batch_size: Rows of a batch.
         shuffle: ``"shared"``, one new order each epoch for all members (members with the same ``rows``);
             ``"per_trial"``, each its own; ``None``, the order of the arrays.
         seed: Seed of the shared order.
-        steps_per_epoch: As in ``model.fit``.
         validation_batch_size: ``batch_size`` where ``None``.
-        validation_steps: As in ``model.fit``.
         xla: Whether programs are compiled by XLA; ``None`` decides by what is measured.
         epochs: Number of epochs to come, as far as known: what compiling must pay off within.
     """
@@ -82,9 +79,7 @@ class Options:
     batch_size: int = 32
     shuffle: str | None = "shared"
     seed: int = 0
-    steps_per_epoch: int | None = None
     validation_batch_size: int | None = None
-    validation_steps: int | None = None
     xla: bool | None = None
     epochs: int = 1
 

@@ -1,0 +1,109 @@
+"""Members come, go and diverge without their neighbours noticing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
+
+def model(units: int, rate: float = 0.05, seed: int = 0) -> Any:
+    keras.utils.set_random_seed(seed)
+    hidden = keras.layers.Dense(units, "tanh")
+    made = keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(3, "softmax")])
+    made.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    return made
+
+
+def stack_of(models: list[Any], rows: Any, shuffle: str | None = None) -> Stack:
+    members = [Member(one, seed) for seed, one in enumerate(models)]
+    return Stack(members, Data(*rows, validation=rows), Options(batch_size=8, shuffle=shuffle, xla=False, epochs=4))
+
+
+def losses(stack: Stack, epochs: int = 1) -> np.ndarray:
+    return np.array([[logs["loss"] for logs in stack.train_epoch()] for _ in range(epochs)])
+
+
+def test_a_member_that_diverges_never_touches_another(rows: Any) -> None:
+    alone = losses(stack_of([model(4), model(5, seed=2)], rows), 3)
+    wild = model(7, seed=1)
+    wild.set_weights([np.full(one.shape, np.nan) for one in wild.get_weights()])
+    together = losses(stack_of([model(4), wild, model(5, seed=2)], rows), 3)
+    assert np.isnan(together[:, 1]).all()
+    np.testing.assert_allclose(together[:, [0, 2]], alone, rtol=1e-8)
+
+
+def test_members_that_leave_change_nothing_for_those_that_stay(rows: Any) -> None:
+    whole = stack_of([model(4), model(5, seed=2), model(6, seed=3)], rows)
+    expected = losses(whole, 3)[:, 1]
+    stack = stack_of([model(4), model(5, seed=2), model(6, seed=3)], rows)
+    first = losses(stack)[:, 1]
+    stack.remove([0, 2])
+    assert len(stack) == 1
+    np.testing.assert_allclose([*first, *losses(stack, 2)[:, 0]], expected, rtol=1e-8)
+
+
+def test_a_member_that_joins_trains_as_from_the_start(rows: Any) -> None:
+    expected = losses(stack_of([model(6, seed=3)], rows), 2)[:, 0]
+    stack = stack_of([model(4), model(5, seed=2)], rows)
+    losses(stack)
+    stack.add([Member(model(6, seed=3), 2)])
+    np.testing.assert_allclose(losses(stack, 2)[:, 2], expected, rtol=1e-8)
+
+
+def test_a_member_goes_on_from_what_was_written_back(rows: Any) -> None:
+    expected = losses(stack_of([model(4)], rows), 3)[1:, 0]
+    trained = [model(5, seed=2), model(4)]
+    stack = stack_of(trained, rows)
+    losses(stack)
+    stack.write_back(1)
+    written = trained[1]
+    assert int(written.optimizer.iterations.numpy()) == 3
+    np.testing.assert_allclose(losses(stack_of([written], rows), 2)[:, 0], expected, rtol=1e-8)
+
+
+def test_a_rate_that_is_set_acts_on_its_member_alone(rows: Any) -> None:
+    stack = stack_of([model(4), model(4)], rows)
+    stack.set_number(1, "learning_rate", 0.0)
+    before = [one.copy() for one in stack.weights(1)]
+    found = losses(stack, 2)
+    assert stack.get_number(1, "learning_rate") == 0.0
+    for one, other in zip(stack.weights(1), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1, 0] < found[1, 1]
+
+
+@pytest.mark.parametrize("shuffle", ["shared", "per_trial"])
+def test_a_shuffled_epoch_takes_every_row_once(rows: Any, shuffle: str) -> None:
+    x, y = rows
+    models = [model(4, rate=0.0), model(4, rate=0.0)]
+    expected = models[0].evaluate(x, y, verbose=0)
+    found = losses(stack_of(models, rows, shuffle), 2)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_dropout_keeps_its_share_of_units_and_their_mean(rows: Any) -> None:
+    x = np.ones((400, 50))
+    rates = [0.1, 0.5, 0.8]
+
+    def dropped(rate: float) -> Any:
+        dense = keras.layers.Dense(50, use_bias=False, kernel_initializer="identity")
+        made = keras.Sequential([keras.Input((50,)), dense, keras.layers.Dropout(rate)])
+        made.compile(
+            keras.optimizers.SGD(0.0),
+            lambda true, predicted: keras.ops.mean(keras.ops.cast(predicted == 0, "float64"), axis=-1),
+        )
+        return made
+
+    for seed in (0, 7):
+        members = [Member(dropped(rate), seed + index) for index, rate in enumerate(rates)]
+        shares = losses(Stack(members, Data(x, x), Options(batch_size=400, shuffle=None, xla=False)))[0]
+        for share, rate in zip(shares, rates, strict=True):
+            deviation = (rate * (1 - rate) / x.size) ** 0.5
+            assert abs(share - rate) < 5 * deviation
