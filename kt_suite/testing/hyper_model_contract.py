@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kt_suite.discovery import discover
-from kt_suite.executors.training import fresh_keras, load_weights, save_weights
+from kt_suite.executors.training import CHECKPOINT, fresh_keras, load_weights, save_weights
 from kt_suite.hypermodel import fit_options
 from kt_suite.hyperparameters import HyperParameters, describe
 from kt_suite.oracles import RandomSearchOracle
@@ -92,7 +92,7 @@ class HyperModelContract(Contract):
         _, again = _build(bound, points[-1], seed=1)
         if not again.built:
             again.build_from_config(model.get_build_config())
-        load_weights(again, tmp_path)
+        load_weights(again, tmp_path / CHECKPOINT)
         expected = model.predict(data[0], verbose=0)
         np.testing.assert_allclose(again.predict(data[0], verbose=0), expected, rtol=1e-5, atol=1e-6)
 

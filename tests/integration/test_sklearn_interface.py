@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from kt_suite import HyperModel
@@ -158,11 +159,39 @@ UNFIT = {
 }
 
 
+def regularised(kind: Any, name: str) -> Any:
+    return lambda hp: kind(**{name: hp.Float(name, 0.5, 2.0)})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [classifier, regressor])
-def test_the_checks_of_scikit_learn_pass(make: Any) -> None:
-    estimator = make(max_trials=1, cv=0.25, epochs=40)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        TunedClassifier(regularised(LogisticRegression, "C"), **{**TINY, "max_trials": 1, "cv": 0.25}),
+        TunedRegressor(regularised(Ridge, "alpha"), **{**TINY, "max_trials": 1, "cv": 0.25}),
+    ],
+    ids=["classifier", "regressor"],
+)
+def test_the_checks_of_scikit_learn_pass(estimator: Any) -> None:
+    # Over estimators, which fit in no time; the next test makes the checks that Keras could fail.
     outcomes = check_estimator(estimator, expected_failed_checks=UNFIT, on_fail=None)
     failed = {one["check_name"]: repr(one["exception"]) for one in outcomes if one["status"] == "failed"}
     assert failed == {}
-    assert sum(one["status"] == "passed" for one in outcomes) > 40
+    assert sum(one["status"] == "passed" for one in outcomes) > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_fit_idempotent,
+        estimator_checks.check_dict_unchanged,
+        estimator_checks.check_estimators_pickle,
+        estimator_checks.check_estimators_overwrite_params,
+        estimator_checks.check_n_features_in,
+        estimator_checks.check_readonly_memmap_input,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_checks_that_networks_could_fail_pass(check: Any) -> None:
+    check("TunedClassifier", classifier(max_trials=1, cv=0.25, epochs=3))
