@@ -71,5 +71,10 @@ class TunedRegressor(RegressorMixin, TunedEstimator):  # type: ignore[misc]
         options = {"verbose": 0} if hasattr(self.best_estimator_, "layers") else {}
         return np.asarray(self.best_estimator_.predict(x, **options)).reshape(len(x), *self._shape)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _hold_out(self, share: float, seed: int) -> Any:
         return ShuffleSplit(1, test_size=share, random_state=seed % 2**32)
