@@ -38,6 +38,7 @@ def search(epochs: int = 30, directory: str = "searches") -> Any:
         max_trials=None,
         cross_validation=5,
         score="last",
+        executor="fused",
         seed=0,
         directory=directory,
         project_name="depth_grid",

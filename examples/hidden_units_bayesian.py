@@ -35,6 +35,7 @@ def search(max_trials: int = 50, epochs: int = 30, directory: str = "searches") 
         max_trials=max_trials,
         cross_validation=5,
         score="last",
+        executor="fused",
         seed=0,
         directory=directory,
         project_name="hidden_units_bayesian",

@@ -47,6 +47,7 @@ def search(epochs: int = 60, directory: str = "searches") -> Any:
         max_trials=None,
         cross_validation=5,
         score="last",
+        executor="fused",
         seed=0,
         directory=directory,
         project_name="iris_mlp_grid",

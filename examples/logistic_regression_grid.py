@@ -58,6 +58,7 @@ def search(build: Any, directory: str = "searches", **fit: Any) -> Any:
         max_trials=None,
         cross_validation=5,
         score="last",
+        executor="fused",
         seed=0,
         directory=directory,
         project_name=f"logistic_regression_{build.__name__}",

@@ -94,6 +94,8 @@ class Trial:
 
         As in ``kt_suite.trial.TrialRecord``.
         """
+        if any(run.task is not None for run in self.runs):
+            return None  # a score over tasks is relative to other trials
         scores = _means((run.fold, run.score) for run in self.runs) or {
             run.index: run.score for run in self.runs if run.score is not None
         }

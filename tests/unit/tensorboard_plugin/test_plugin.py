@@ -81,11 +81,14 @@ def test_rows_are_what_storage_holds(tab: Tab, project: Path) -> None:
         assert {name: value for name, value in values.items() if value is not None} == trial.values
 
 
-def test_rows_hold_the_scores_of_each_task_and_the_standard_error(tmp_path: Path, logdir: Path) -> None:
+@pytest.mark.parametrize(("tasks", "error"), [(["left", "right"], None), ([None, None], 0.075)])
+def test_rows_hold_the_scores_of_each_task_or_the_standard_error(
+    tmp_path: Path, logdir: Path, tasks: list[str | None], error: float | None
+) -> None:
     trials = made_trials(3)
     for trial in trials:
         trial.runs = [
-            RunRecord(index, index, score, fold=index // 2, task=["left", "right"][index % 2])
+            RunRecord(index, index, score, fold=index // 2, task=tasks[index % 2])
             for index, score in enumerate([0.5, 0.7, 0.6, 0.9])
         ]
         trial.score, trial.score_std = 0.675, 0.2
@@ -93,11 +96,13 @@ def test_rows_hold_the_scores_of_each_task_and_the_standard_error(tmp_path: Path
     log(tmp_path / "tasks", logdir)
     tab = Tab(logdir)
     answer = tab.get("/search", search=tab.keys()[0])
-    assert answer["tasks"] == ["left", "right"]
-    assert rows(answer)[0]["tasks"] == pytest.approx([0.55, 0.8])
+    if tasks[0] is not None:
+        assert answer["tasks"] == tasks
+        assert rows(answer)[0]["tasks"] == pytest.approx([0.55, 0.8])
     with contextlib.closing(Storage.open(tmp_path / "tasks", read_only=True)) as storage:
         assert [row["error"] for row in rows(answer)] == [trial.standard_error for trial in storage.trials()]
-    assert rows(answer)[0]["error"] == pytest.approx(0.075)  # of 0.6 and 0.75, the means of the two folds
+    # Of 0.6 and 0.75, the means of the two folds; a score over tasks is relative to other trials, and has none.
+    assert rows(answer)[0]["error"] == (None if error is None else pytest.approx(error))
 
 
 def test_only_changed_trials_are_sent_again(tab: Tab, project: Path) -> None:
