@@ -66,7 +66,7 @@ def test_the_part_chooses_what_is_trained_on_all(tmp_path: Path) -> None:
 
 
 def test_hyperband_runs_mirrored_in_a_process_of_its_own(tmp_path: Path) -> None:
-    code = "from examples.hyperband_mirrored import search; print(len(search(max_epochs=2).results()))"
+    code = "from examples.hyperband_mirrored import search; print(len(search(max_epochs=3).results()))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("KT_SUITE_VIRTUAL_DEVICES", None)
     done = subprocess.run(
