@@ -235,23 +235,62 @@ def test_a_pruner_stops_trials_in_the_stack(tmp_path: Path) -> None:
     assert {row[0] for row in rows(fused).values()} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
 
 
-@pytest.mark.parametrize(
-    ("fit", "reason"),
-    [
-        ({"steps_per_epoch": 2}, "steps_per_epoch is given"),
-        ({"x": None, "y": None, "shuffle": True}, "training data of type _BatchDataset are not fused"),
-    ],
-)
-def test_data_that_a_stack_cannot_go_through_train_one_after_the_other(
-    tmp_path: Path, fit: dict[str, Any], reason: str
-) -> None:
-    if "x" in fit:
-        import tensorflow as tf
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
 
-        fit = {**fit, "x": tf.data.Dataset.from_tensor_slices((X[:24], Y[:24])).batch(8)}
-    tuner = search(tmp_path, "fused", max_trials=2, fit={"epochs": 1, **fit})
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        rows = slice(10 * index, 10 * index + 10)
+        return X[:24][rows], Y[:24][rows]
+
+
+def data_set(*parts: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(parts)
+
+
+STREAMS: dict[str, Any] = {
+    "a data set": lambda: {
+        "x": data_set(X[:24], Y[:24]).batch(7),
+        "validation_data": data_set(X[24:], Y[24:]).batch(9),
+    },
+    "an endless one": lambda: {"x": data_set(X[:24], Y[:24]).repeat().batch(7), "steps_per_epoch": 2},
+    "a PyDataset": lambda: {"x": Batches(), "validation_freq": 2, "callbacks": [WarmUp()]},
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams_of_batches_train_as_inline(tmp_path: Path, name: str) -> None:
+    fit = {"y": None, "shuffle": False, "epochs": 2, **STREAMS[name]()}
+    fused, inline = (search(tmp_path, one, max_trials=3, fit=fit) for one in ("fused", "inline"))
+    assert "3 trials in one program" in fused.explain_execution()
+    assert_equal(fused, inline)
+
+
+def test_steps_and_validations_are_those_of_fit(tmp_path: Path) -> None:
+    def build_in_pairs(hp: Any) -> Any:
+        model = build(hp)
+        model.compile(model.optimizer, "sparse_categorical_crossentropy", steps_per_execution=2)
+        return model
+
+    fit = {"x": X, "y": Y, "validation_data": None, "validation_split": 0.25, "initial_epoch": 1, "epochs": 5}
+    fit |= {"steps_per_epoch": 2, "validation_steps": 2, "validation_freq": [3, 5], "callbacks": [WarmUp()]}
+    fused, inline = (search(tmp_path, one, build_in_pairs, max_trials=3, fit=fit) for one in ("fused", "inline"))
+    assert "3 trials in one program" in fused.explain_execution()
+    assert_equal(fused, inline)
+
+
+def test_data_that_a_stack_cannot_go_through_train_one_after_the_other(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    x = tf.data.Dataset.from_tensors((tf.sparse.from_dense(X[:24]), Y[:24])).repeat(2)
+    tuner = search(tmp_path, "fused", max_trials=2, fit={"x": x, "y": None, "epochs": 1})
     assert {row["status"] for row in tuner.results()} == {TrialStatus.COMPLETED}
-    assert reason in tuner.explain_execution()
+    assert "the data set yields SparseTensorSpec" in tuner.explain_execution()
 
 
 @pytest.mark.slow

@@ -40,6 +40,15 @@ def obstacle(callback: Any) -> str | None:
     return f"{name} acts in mid-epoch ({hooks[-1]})"
 
 
+def foresees(callback: Any) -> bool:
+    """Whether a callback acts before each batch, by what can be told ahead."""
+    return (
+        obstacle(callback) is None
+        and not _acts_by_epoch(callback)
+        and any(overrides(callback, hook) for hook in _FORESEEABLE)
+    )
+
+
 def overrides(callback: Any, hook: str) -> bool:
     """Whether a callback has a hook of its own."""
     return hook in vars(callback) or getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
@@ -58,8 +67,7 @@ class RunCallbacks:
     def __init__(self, callbacks: Sequence[Any], model: Any, epochs: int, steps: int | None) -> None:
         self._model = model
         self._callbacks = list(callbacks)
-        self._moving = [one for one in callbacks if any(overrides(one, hook) for hook in _FORESEEABLE)]
-        self._moving = [one for one in self._moving if obstacle(one) is None and not _acts_by_epoch(one)]
+        self._moving = [one for one in callbacks if foresees(one)]
         for callback in self._callbacks:
             callback.set_params({"verbose": 0, "epochs": epochs, "steps": steps})
             callback.set_model(model)
@@ -79,11 +87,11 @@ class RunCallbacks:
         if not self._moving or steps is None:
             return None
         with self._model.foreseeing() as optimizer:
-            rates = np.empty(steps)
-            for step in range(steps):
+            rates, together = np.empty(steps), self._model._model.steps_per_execution
+            for step in range(0, steps, together):
                 for callback in self._moving:
                     callback.on_train_batch_begin(step, {})
-                rates[step] = optimizer.learning_rate
+                rates[step : step + together] = optimizer.learning_rate
         return rates
 
     def end_epoch(self, epoch: int, logs: dict[str, Any], last_step: int) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kt_suite.executors.fused.stack import Data
+from kt_suite.executors.fused.stack import Data, Options
+from kt_suite.executors.fused.streams import is_stream
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.subset import choose, cut_fit_arguments
+from kt_suite.rows import num_samples
 from kt_suite.runs import RunPlan, fit_arguments
 
 FitArguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -56,6 +58,31 @@ class FitData:
         rows: np.ndarray | None = plan.rows
         return rows if rows is None or share == 1 else rows[choose(len(rows), share, self._seed)]
 
+    def options(self, arguments: dict[str, Any], plan: RunPlan, shuffle: str) -> Options:
+        """Returns how a run trains, by its arguments of ``fit``.
+
+        Args:
+            arguments: By name.
+            plan: The run.
+            shuffle: How rows are shuffled, where they are.
+        """
+        x, validation = arguments.get("x"), arguments.get("validation_data")
+        batch_size, test_batch_size = arguments.get("batch_size"), arguments.get("validation_batch_size")
+        steps, test_steps = arguments.get("steps_per_epoch"), arguments.get("validation_steps")
+        test_batch_size = test_batch_size or batch_size
+        if steps and not batch_size and not is_stream(x):  # as Keras does
+            batch_size = math.ceil(_num_rows(arguments, plan) / steps)
+        if test_steps and not test_batch_size and validation is not None and not is_stream(validation):
+            test_batch_size = math.ceil(num_samples(validation[0]) / test_steps)
+        return Options(
+            batch_size=32 if is_stream(x) else int(batch_size or 32),
+            shuffle=shuffle if arguments.get("shuffle", True) else None,
+            seed=self._seed,
+            validation_batch_size=int(test_batch_size or 32),
+            steps_per_epoch=steps or None,
+            validation_steps=test_steps or None,
+        )
+
     def data(self, arguments: dict[str, Any], plan: RunPlan) -> Data:
         """Returns the data that a run's arguments of ``fit`` stand for; equal arguments give the same object.
 
@@ -78,19 +105,38 @@ class FitData:
         return self._data[key][0]
 
 
+def _num_rows(arguments: dict[str, Any], plan: RunPlan) -> int:
+    """Returns how many rows a run trains on."""
+    if plan.rows is not None:
+        return len(plan.rows)
+    return math.floor(num_samples(arguments["x"]) * (1.0 - float(arguments.get("validation_split") or 0.0)))
+
+
 def _data(x: Any, y: Any, sample_weight: Any, validation: Any, *, split: float, is_fold: bool) -> Data:
+    if is_stream(x):
+        if split or y is not None or sample_weight is not None:
+            raise Unfusable(["a data set holds its targets and weights, and cannot be split: give x alone"])
+        return Data(x, validation=_validation(validation))
     for what, given in (("training", x), ("validation", validation)):
-        if given is not None and not hasattr(given, "shape") and not isinstance(given, (list, tuple, dict)):
+        if given is not None and not _is_plain(given):
             raise Unfusable([f"{what} data of type {type(given).__name__} are not fused: give arrays"])
     x, y, sample_weight = _arrays(x), _arrays(y), _arrays(sample_weight)
     if is_fold:
         return Data(x, y, sample_weight, _tuple((x, y, sample_weight)))
     if validation is not None or not split:
-        return Data(x, y, sample_weight, _tuple(validation))
+        return Data(x, y, sample_weight, _validation(validation))
     first = math.floor(len(keras.tree.flatten(x)[0]) * (1.0 - split))  # as Keras does: the last rows
     held_out = _tuple([_each(part, lambda one: one[first:]) for part in (x, y, sample_weight)])
     trained_on = [_each(part, lambda one: one[:first]) for part in (x, y, sample_weight)]
     return Data(trained_on[0], trained_on[1], trained_on[2], held_out)
+
+
+def _is_plain(data: Any) -> bool:
+    return hasattr(data, "shape") or isinstance(data, list | tuple | dict) or is_stream(data)
+
+
+def _validation(validation: Any) -> Any:
+    return validation if is_stream(validation) else _tuple(validation)
 
 
 def _tuple(validation: Any) -> Any:

@@ -47,14 +47,14 @@ class Lane:
         """Returns what its runs have in common, in a line."""
         model = self.runs[0].model
         layers = "-".join(type(layer).__name__ for layer in model.layers)
-        optimizer, batch_size = type(model.optimizer).__name__, self.options.batch_size
+        optimizer, batch_size = type(model.optimizer).__name__, self.stack.batch_size
         widths = f", widths up to {'-'.join(map(str, self.widths))}" if self.widths else ""
         return f"{layers}{widths}; {optimizer}, batches of {batch_size}"
 
     @property
     def num_free(self) -> int:
-        """Places that ended runs have left."""
-        return self.size - len(self.runs)
+        """Places that ended runs have left; none where epochs go on in the data, as a new run begins with the first."""
+        return 0 if self.options.steps_per_epoch is not None else self.size - len(self.runs)
 
     @property
     def nbytes(self) -> int:

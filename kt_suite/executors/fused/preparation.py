@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
 from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
@@ -18,6 +18,7 @@ from kt_suite.executors.fused.lazy import variables_later
 from kt_suite.executors.fused.reasons import check_run
 from kt_suite.executors.fused.skeleton import skeleton
 from kt_suite.executors.fused.stack import Data, Member, Options
+from kt_suite.executors.fused.streams import input_shape
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.training import fresh_keras
 from kt_suite.hypermodel import HyperModel, prepare_fit
@@ -86,14 +87,8 @@ class Preparation:
 
     def _group(self, model: Any, arguments: dict[str, Any], plan: Any) -> tuple[Any, Data, Options]:
         data = self._fit_data.data(arguments, plan)
-        shuffles = bool(arguments.get("shuffle", True))
-        options = Options(
-            batch_size=int(arguments.get("batch_size") or 32),
-            shuffle=self._shuffle if shuffles else None,
-            seed=self._seed,
-            validation_batch_size=arguments.get("validation_batch_size"),
-        )
-        same = (options.batch_size, options.shuffle, options.validation_batch_size)
+        options = self._fit_data.options(arguments, plan, self._shuffle)
+        same = dataclasses.astuple(options)
         is_weighted = arguments.get("class_weight") is not None
         return (skeleton(model), id(data), same, is_weighted), data, options
 
@@ -130,7 +125,6 @@ def _prepare(
 
 def _build_model(model: Any, x: Any) -> None:
     """Builds a model whose inputs are known from the data alone, as ``fit`` would at its first batch."""
-    if model.built or not isinstance(x, np.ndarray):
-        return
-    if isinstance(model, keras.Sequential):
-        model.build((None, *x.shape[1:]))
+    shape = None if model.built else input_shape(x)
+    if shape is not None and isinstance(model, keras.Sequential):
+        model.build((None, *shape[1:]))

@@ -19,7 +19,8 @@ from kt_suite.executors.fused.updates import optimise
 
 Batches = dict[str, Any]
 """Arrays ``"x"``, ``"y"`` (lists of ``(n, ...)``), ``"w"`` (list or ``None``), and ``"order"``, ``(steps, [members,]
-batch)`` row numbers, ``"mask"`` of the same shape or ``None``, and in training ``"rates"``, ``(steps, members)``."""
+batch)`` row numbers, ``"mask"`` of the same shape or ``None``, and in training ``"rates"``, ``(steps, members)``.
+Chunks of a stream also have ``"steps"``, the number of their batches, as they are filled up to one shape."""
 
 
 class Program:
@@ -80,14 +81,14 @@ class Program:
         """Returns the state and the sums after the batches of both."""
         if training is not None:
             state, sums = self.backend.loop(
-                training["order"].shape[0],
+                _num_steps(training),
                 lambda step, carry: self._train_step(constants, training, step, carry),
                 (state, sums),
             )
         if validation is not None:
             weights = state["weights"]
             validation_sums = self.backend.loop(
-                validation["order"].shape[0],
+                _num_steps(validation),
                 lambda step, carry: self._test_step(constants, weights, validation, step, carry),
                 validation_sums,
             )
@@ -153,6 +154,10 @@ class Program:
         """Returns the outputs for inputs of shape ``(1 or members, batch, ...)``."""
         outputs, _ = self.forward.run(constants, weights, inputs, None)
         return [signal.value for signal in outputs]
+
+
+def _num_steps(batches: Batches) -> Any:
+    return batches["steps"] if "steps" in batches else batches["order"].shape[0]
 
 
 def pick(batches: Batches, step: Any) -> Batches:

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from kt_suite.executors.fused.callbacks import obstacle
+from kt_suite.executors.fused.callbacks import foresees, obstacle
+from kt_suite.executors.fused.streams import is_stream, num_batches
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.training import copy_callbacks
 from kt_suite.hypermodel import overrides_fit
@@ -55,12 +56,27 @@ def check_run(model: Any, arguments: dict[str, Any]) -> None:
     reasons = [f"{kind.__name__} overrides {name}, which a stack does not call" for name in own]
     if getattr(model, "run_eagerly", False):
         reasons.append("the model is compiled with run_eagerly=True: leave it out")
-    for name in ("steps_per_epoch", "validation_steps"):
-        if arguments.get(name) is not None:
-            reasons.append(f"{name} is given, and a stack goes through all rows: leave it out")
+    reasons += _reasons_of_steps(model, arguments)
     callbacks = keras.tree.flatten(arguments.get("callbacks") or [])
     reasons += [reason for reason in map(obstacle, callbacks) if reason is not None]
     if int(arguments.get("initial_epoch") or 0) >= int(arguments.get("epochs") or 1):
         reasons.append("there is no epoch to train")
     if reasons:
         raise Unfusable(reasons)
+
+
+def _reasons_of_steps(model: Any, arguments: dict[str, Any]) -> list[str]:
+    steps, together = arguments.get("steps_per_epoch"), getattr(model, "steps_per_execution", 1)
+    if not isinstance(together, int):
+        return [f"the model is compiled with steps_per_execution={together!r}: give a number"]
+    reasons = []
+    for name in ("steps_per_epoch", "validation_steps"):
+        if arguments.get(name) and arguments[name] % together:
+            reasons.append(f"{name}={arguments[name]} is no multiple of steps_per_execution={together}")
+    if arguments.get("class_weight") is not None and arguments.get("sample_weight") is not None:
+        reasons.append("class_weight and sample_weight are both given: give one of them")
+    x = arguments.get("x")
+    has_unknown_length = steps is None and is_stream(x) and num_batches(x) is None
+    if has_unknown_length and any(map(foresees, keras.tree.flatten(arguments.get("callbacks") or []))):
+        reasons.append("a callback acts before each batch of a data set of unknown length: give steps_per_epoch")
+    return reasons

@@ -49,11 +49,11 @@ class Data:
     """What all members of a stack train on.
 
     Attributes:
-        x: Array, or list or dict of arrays, of inputs.
+        x: Array, or list or dict of arrays, of inputs; or a stream of batches, which then holds targets and weights.
         y: Targets, in the structure of the model's outputs.
         sample_weight: Weights of the rows.
-        validation: ``(x, y)`` or ``(x, y, sample_weight)``. Folds take their validation rows from the training
-            arrays: give the same arrays here.
+        validation: ``(x, y)`` or ``(x, y, sample_weight)``, or a stream of batches. Folds take their validation rows
+            from the training arrays: give the same arrays here.
     """
 
     x: Any
@@ -74,6 +74,8 @@ class Options:
         validation_batch_size: ``batch_size`` where ``None``.
         xla: Whether programs are compiled by XLA; ``None`` decides by what is measured.
         epochs: Number of epochs to come, as far as known: what compiling must pay off within.
+        steps_per_epoch: Batches of an epoch, which goes on where the one before has ended; ``None`` for all rows.
+        validation_steps: Batches that are validated on, from the first; ``None`` for all.
     """
 
     batch_size: int = 32
@@ -82,6 +84,8 @@ class Options:
     validation_batch_size: int | None = None
     xla: bool | None = None
     epochs: int = 1
+    steps_per_epoch: int | None = None
+    validation_steps: int | None = None
 
 
 class Stack:
@@ -171,6 +175,11 @@ class Stack:
     def steps(self) -> int | None:
         """Batches of an epoch (the most of any member); ``None`` for a stream before its first epoch."""
         return self._feed.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch, as far as known."""
+        return self._feed.batch_size
 
     def train_epoch(
         self, *, validate: bool = False, learning_rates: np.ndarray | None = None, order: np.ndarray | None = None
