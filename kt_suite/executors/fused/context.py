@@ -20,11 +20,13 @@ class Signal:
         value: Of shape ``(members, batch, ...)``; ``(1, batch, ...)`` while all members share it.
         mask: ``(members, channels)``, 1 at the real entries of the last axis; ``None`` where all are real.
         logits: What a softmax or sigmoid was taken of, which Keras' cross-entropies look for.
+        times: Keras' mask, ``(members or 1, batch, times)``, true where a time counts; ``None`` where all do.
     """
 
     value: Any
     mask: Any = None
     logits: Any = None
+    times: Any = None
 
     def masked(self) -> Any:
         """Returns the value with zeros at the padded entries of the last axis."""

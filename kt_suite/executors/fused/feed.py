@@ -216,7 +216,7 @@ class Feed:
         """Returns the asked batch size, or a larger one where the means over all rows are the same."""
         asked = self._options.validation_batch_size or self._options.batch_size
         reductions = [term.loss.reduction for term in _terms(self._model, self.targets)]
-        if any(reduction not in _MEANS for reduction in reductions):
+        if self._group.view.has_masked_outputs or any(reduction not in _MEANS for reduction in reductions):
             return int(asked)
         most = max(asked, min(_MAX_TEST_ROWS, _MAX_TEST_ENTRIES // (entries * self._group.num_places)))
         steps = -(-count // most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -12,6 +13,7 @@ from kt_suite.executors.fused import noise
 from kt_suite.executors.fused.context import Context, Signal, rows
 from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import Term, reduced, row_values
+from kt_suite.executors.fused.time_masks import carried
 
 
 class Forward:
@@ -66,9 +68,9 @@ class Forward:
             taken = [_autocast(signals[number], step.layer) for number in step.inputs]
             made = rule.call(context, step, *taken)
             parts = made if isinstance(made, list | tuple) else [made]
-            for number, mask, part in zip(step.outputs, masks, parts, strict=True):
+            for number, mask, part, times in zip(step.outputs, masks, parts, carried(step, taken), strict=True):
                 value, logits = (part.value, part.logits) if isinstance(part, Signal) else (part, None)
-                signals[number] = Signal(value, mask, logits)
+                signals[number] = Signal(value, mask, logits, times)
                 self._penalise_activity(constants, index, signals[number], context)
         return [signals[number] for number in self.view.graph.outputs], context
 
@@ -111,7 +113,9 @@ class Forward:
                 functools.partial(self.number, constants, ("loss", index)),
             )
             sample_weight = None if batch["w"] is None else batch["w"][term.output]
-            part = ops.cast(reduced(values, term.loss.reduction, sample_weight, batch["mask"]), keras.config.floatx())
+            times = outputs[term.output].times
+            part = reduced(values, term.loss.reduction, sample_weight, batch["mask"], times)
+            part = ops.cast(part, keras.config.floatx())
             parts.append(part)
             if term.has_weight:
                 part = part * ops.cast(
@@ -141,4 +145,4 @@ def _autocast(signal: Signal, layer: Any) -> Signal:
     dtype = keras.backend.standardize_dtype(signal.value.dtype)
     if "float" not in dtype or dtype == layer.compute_dtype:
         return signal
-    return Signal(ops.cast(signal.value, layer.compute_dtype), signal.mask)
+    return dataclasses.replace(signal, value=ops.cast(signal.value, layer.compute_dtype))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
 
 from kt_suite.executors.fused.unfusable import Unfusable, describe
@@ -94,7 +95,18 @@ def walk(model: Any) -> Graph:
     graph.input_tensors = list(root.inputs)
     graph.inputs = [_new_signal(graph) for _ in root.inputs]
     graph.outputs = _walk(root, graph.inputs, graph)
+    _prune(graph)
     return graph
+
+
+def _prune(graph: Graph) -> None:
+    """Drops operations whose outputs nothing takes: those that made masks."""
+    used, kept = set(graph.outputs), []
+    for step in reversed(graph.steps):
+        if isinstance(step.layer, keras.layers.Layer) or used & set(step.outputs):
+            used |= set(step.inputs)
+            kept.append(step)
+    graph.steps = kept[::-1]
 
 
 def _new_signal(graph: Graph) -> int:
@@ -109,7 +121,8 @@ def _walk(model: Any, inputs: list[int], graph: Graph) -> list[int]:
         for node in model._nodes_by_depth[depth]:
             if node.operation is None or node.is_input:
                 continue
-            tensors = node.input_tensors
+            arguments = _arguments(node)
+            tensors = [value for value in keras.tree.flatten(arguments) if isinstance(value, keras.KerasTensor)]
             if any(id(tensor) not in numbers for tensor in tensors):
                 raise Unfusable([f"{describe(node.operation)} is called outside of the model's graph"])
             taken = [numbers[id(tensor)] for tensor in tensors]
@@ -118,23 +131,34 @@ def _walk(model: Any, inputs: list[int], graph: Graph) -> list[int]:
                 made = _walk(inner, taken, graph)
             else:
                 made = [_new_signal(graph) for _ in node.outputs]
-                graph.steps.append(_step(node, taken, made))
+                graph.steps.append(_step(node, arguments, taken, made))
             numbers.update({id(tensor): number for tensor, number in zip(node.outputs, made, strict=True)})
     return [numbers[id(tensor)] for tensor in keras.tree.flatten(model._outputs_struct)]
 
 
-def _step(node: Any, inputs: list[int], outputs: list[int]) -> Step:
+def _arguments(node: Any) -> tuple[Any, Any]:
+    """Returns the arguments of a call without what Keras adds: whether to train, and the masks of the inputs."""
+    masks = {id(get_keras_mask(tensor)) for tensor in node.input_tensors}
+
+    def is_added(name: str, value: Any) -> bool:
+        if name == "mask" or name.endswith("_mask"):
+            return all(one is None or id(one) in masks for one in keras.tree.flatten(value))
+        return name == "training"
+
+    kwargs = {name: value for name, value in node.arguments.kwargs.items() if not is_added(name, value)}
+    return tuple(node.arguments.args), kwargs
+
+
+def _step(node: Any, arguments: tuple[Any, Any], inputs: list[int], outputs: list[int]) -> Step:
     positions = iter(range(len(inputs)))
-    arguments = keras.tree.map_structure(
-        lambda value: Slot(next(positions)) if isinstance(value, keras.KerasTensor) else value,
-        # Training is decided by whoever calls the whole model.
-        (tuple(node.arguments.args), {k: v for k, v in node.arguments.kwargs.items() if k != "training"}),
-    )
+    tensors = [value for value in keras.tree.flatten(arguments) if isinstance(value, keras.KerasTensor)]
     return Step(
         node.operation,
         inputs,
         outputs,
-        [tuple(tensor.shape) for tensor in node.input_tensors],
+        [tuple(tensor.shape) for tensor in tensors],
         [tuple(tensor.shape) for tensor in node.outputs],
-        arguments,
+        keras.tree.map_structure(
+            lambda value: Slot(next(positions)) if isinstance(value, keras.KerasTensor) else value, arguments
+        ),
     )

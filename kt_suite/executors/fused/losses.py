@@ -171,7 +171,7 @@ def _same_rank(true: Any, predicted: Any) -> tuple[Any, Any]:
     return true, predicted
 
 
-def reduced(values: Any, reduction: str | None, weights: Any, row_mask: Any) -> Any:
+def reduced(values: Any, reduction: str | None, weights: Any, row_mask: Any, times: Any = None) -> Any:
     """Returns each member's loss, ``(members,)``.
 
     Args:
@@ -179,9 +179,11 @@ def reduced(values: Any, reduction: str | None, weights: Any, row_mask: Any) -> 
         reduction: Keras' name.
         weights: Sample weights, ``(members or 1, batch, ...)``, or ``None``.
         row_mask: 0 for filling rows, ``(members or 1, batch)``, or ``None``.
+        times: Keras' mask of the output, or ``None``.
     """
     shape = values.shape
     total_weight = None
+    weights = with_times(weights, times, values)
     if weights is not None:
         weights = aligned(weights, values)
         values = values * weights
@@ -201,7 +203,26 @@ def reduced(values: Any, reduction: str | None, weights: Any, row_mask: Any) -> 
         for size in shape[2:]:
             count = count * size
         total_weight = count
+        if times is not None:  # Keras takes the mean over the times that count
+            counts = ops.cast(ops.broadcast_to(times, (times.shape[0], *shape[1:])), values.dtype)
+            if row_mask is not None:
+                counts = counts * aligned(row_mask, values)
+            total_weight = ops.sum(counts, axes)
     return ops.divide_no_nan(total, total_weight)
+
+
+def with_times(weights: Any, times: Any, values: Any) -> Any:
+    """Returns weights that are 0 where the mask of times is false, as Keras joins the two."""
+    if times is None:
+        return weights
+    if len(times.shape) != len(values.shape):
+        raise Unfusable(["a mask of times reaches a loss or metric of whole rows: take the mask off before the output"])
+    times = ops.cast(times, values.dtype)
+    if weights is None:
+        return times
+    if len(weights.shape) != len(times.shape):
+        raise Unfusable(["rows are weighted where a mask of times reaches the loss: give each time a weight"])
+    return ops.cast(weights, values.dtype) * times
 
 
 def aligned(weights: Any, values: Any) -> Any:

@@ -14,7 +14,7 @@ from keras.src.trainers.compile_utils import CompileMetrics
 from kt_suite.executors.fused.context import Signal, fold, unfold
 from kt_suite.executors.fused.graph import output_names_of, outputs_of
 from kt_suite.executors.fused.keys import object_key
-from kt_suite.executors.fused.losses import aligned, expand, prediction
+from kt_suite.executors.fused.losses import aligned, expand, prediction, with_times
 from kt_suite.executors.fused.unfusable import Unfusable
 
 
@@ -132,6 +132,8 @@ def updated(
     if measure.is_mean:
         total, count = _sums(measure, members, target, output, weights, row_mask)
         return [state[0] + ops.cast(total, state[0].dtype), state[1] + ops.cast(count, state[1].dtype)]
+    if output.times is not None and isinstance(measure.metric, MeanMetricWrapper):
+        raise Unfusable([f"the metric {measure.name!r} is given a mask of times: use one of Keras' own"])
     value = expand(output.value, members)
     target = expand(target, members)
     combined = row_mask if weights is None else weights
@@ -160,6 +162,8 @@ def _sums(measure: Measure, members: int, target: Any, output: Signal, weights: 
     if not values.shape or values.shape[0] != predicted.shape[0]:
         raise Unfusable([f"the metric {measure.name!r} returns one number a batch: return one a row"])
     values = unfold(ops.cast(values, metric.dtype), members)
+    if isinstance(metric, MeanMetricWrapper):
+        weights = with_times(weights, output.times, values)
     weight = ops.ones((1,) * len(values.shape), values.dtype)
     if weights is not None:
         weight = aligned(weights, values)

@@ -105,12 +105,12 @@ class Program:
                 weights[number] = weight
             outputs, context = self.forward.run(constants, weights, batch["x"], batch["mask"], steps=state["steps"])
             losses, parts = self.forward.losses(constants, weights, outputs, batch, context.penalties)
-            made = [(signal.value, signal.logits) for signal in outputs]
+            made = [(signal.value, signal.logits, signal.times) for signal in outputs]
             return ops.sum(losses), (losses, parts, made, context.updates)
 
         trainable = [state["weights"][number] for number in view.trainable]
         gradients, (losses, parts, made, updates) = self.backend.gradient(total, trainable)
-        sums = self._add(sums, batch, losses, parts, [Signal(value, None, logits) for value, logits in made])
+        sums = self._add(sums, batch, losses, parts, [Signal(value, None, *rest) for value, *rest in made])
         new = optimise(self.forward, constants, state, gradients, training["rates"][step])
         for number, value in updates.items():
             new["weights"][number] = value

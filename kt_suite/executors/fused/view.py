@@ -14,6 +14,7 @@ from kt_suite.executors.fused.losses import loss_key
 from kt_suite.executors.fused.metrics import metrics_key
 from kt_suite.executors.fused.optimizers import optimizer_rule
 from kt_suite.executors.fused.rules import rule_of
+from kt_suite.executors.fused.time_masks import masked_signals
 from kt_suite.executors.fused.unfusable import Unfusable, describe
 
 _views: weakref.WeakKeyDictionary[Any, View] = weakref.WeakKeyDictionary()
@@ -47,6 +48,9 @@ class View:
                 continue
             self.rules.append(rule)
             reasons += rule.reasons(step) + _reasons_of_call(rule, step)
+        if not reasons:
+            masked, reasons = masked_signals(self.graph, self.rules)
+            self.has_masked_outputs = any(number in masked for number in self.graph.outputs)
         reasons += self._read_optimizer()
         if reasons:
             raise Unfusable(list(dict.fromkeys(reasons)))

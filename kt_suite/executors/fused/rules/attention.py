@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,17 +28,17 @@ class _Attending(Rule):
     lifted = ("dropout", "seed")
     arguments = ("use_causal_mask",)
 
+    def takes_masks(self, step: Step) -> bool:
+        return True
+
     def key(self, step: Step) -> Any:
         return config_key(step.layer, self.lifted), step.layer.dropout > 0
 
     def numbers(self, step: Step) -> Mapping[str, float]:
         return {"dropout": step.layer.dropout}
 
-    def weigh(self, context: Context, step: Step, scores: Any, value: Any, mask: Any) -> Any:
-        """Returns the values' means, weighted by the softmax of ``scores`` where ``mask`` is true."""
-        if mask is not None:
-            least = -3e4 if keras.backend.standardize_dtype(scores.dtype) == "float16" else -1e30
-            scores = ops.where(mask, scores, ops.cast(least, scores.dtype))
+    def weigh(self, context: Context, step: Step, scores: Any, value: Any) -> Any:
+        """Returns the values' means, weighted by the softmax of ``scores``."""
         weights = ops.softmax(scores, axis=-1)
         if context.training and step.layer.dropout > 0:
             drawn = context.uniform(tuple(weights.shape[1:]), "float32")
@@ -91,14 +92,16 @@ class MultiHeadAttentionRule(_Attending):
         layer, given = step.layer, _given(step)
         query, value = (inputs[given[name].position].value for name in ("query", "value"))
         key = inputs[given["key"].position].value if given.get("key") is not None else value
-        mask = _scores_mask(layer, query, value, given, inputs)
+        mask = _scores_mask(layer, given, inputs)
         read = (("query", query), ("key", key), ("value", value))
         queries, keys, values = (self._heads(context, name, signal) for name, signal in read)
         dtype = keras.backend.result_type(queries.dtype, "float32")
         scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))
         # In single precision, as Keras takes it on TensorFlow.
         scores = ops.cast(scores, dtype) * float(np.float32(layer._inverse_sqrt_key_dim))
-        made = self.weigh(context, step, scores, ops.cast(values, dtype), mask)
+        if mask is not None:
+            scores = ops.where(mask, scores, _least(scores))
+        made = self.weigh(context, step, scores, ops.cast(values, dtype))
         made = ops.cast(made, values.dtype)
         if layer._use_gate:
             made = made * ops.sigmoid(self._heads(context, "gate", query))
@@ -153,10 +156,18 @@ class AttentionRule(_Attending):
             sums = ops.expand_dims(query, 3) + ops.expand_dims(key, 2)
             sums = sums * self._scalar(context, "scale", 5) if context.has("scale") else sums
             scores = self._scalar(context, "weight", 4) * ops.sum(ops.tanh(sums), axis=-1)
-        mask = None
+        mask = None if inputs[1].times is None else ops.expand_dims(inputs[1].times, 2)
         if step.arguments[1].get("use_causal_mask"):
-            mask = ops.arange(query.shape[2])[:, None] >= ops.arange(value.shape[2])
-        return self.weigh(context, step, scores, value, mask)
+            causal = ops.arange(query.shape[2])[:, None] >= ops.arange(value.shape[2])
+            mask = causal if mask is None else ops.logical_and(mask, causal)
+        if mask is not None:
+            # As Keras does it here: where no time counts, the scores still matter.
+            most = 65504.0 if keras.backend.standardize_dtype(scores.dtype) == "float16" else 1e9
+            scores = ops.where(mask, scores, scores - most)
+        made = self.weigh(context, step, scores, value)
+        if inputs[0].times is not None:
+            made = ops.where(ops.expand_dims(inputs[0].times, -1), made, ops.zeros_like(made))
+        return made
 
     def _scalar(self, context: Context, name: str, rank: int) -> Any:
         return ops.reshape(context.variable(name), (-1, *([1] * (rank - 1))))
@@ -168,12 +179,22 @@ def _given(step: Step, names: tuple[str, ...] = _ARGUMENTS) -> dict[str, Any]:
     return dict(zip(names, args, strict=False)) | dict(kwargs)
 
 
-def _scores_mask(layer: Any, query: Any, value: Any, given: Mapping[str, Any], inputs: tuple[Signal, ...]) -> Any:
+def _least(scores: Any) -> Any:
+    is_half = keras.backend.standardize_dtype(scores.dtype) == "float16"
+    return ops.cast(-3e4 if is_half else -1e30, scores.dtype)
+
+
+def _scores_mask(layer: Any, given: Mapping[str, Any], inputs: tuple[Signal, ...]) -> Any:
     """Returns what may be attended to, to work with ``(members, batch, heads, times, times)``; ``None`` for all."""
-    mask = layer._compute_attention_mask(query[0], value[0], use_causal_mask=bool(given.get("use_causal_mask")))
+    signals = {name: inputs[given[name].position] for name in ("query", "value", "key") if given.get(name) is not None}
+    query, value = signals["query"].value, signals["value"].value
+    parts = [layer._compute_attention_mask(query[0], value[0], use_causal_mask=bool(given.get("use_causal_mask")))]
+    parts += [
+        None if signal.times is None else ops.expand_dims(signal.times, (2, 4) if name == "query" else (2, 3))
+        for name, signal in signals.items()
+    ]
     if isinstance(given.get("attention_mask"), Slot):
         own = ops.cast(inputs[given["attention_mask"].position].value, "bool")
-        if len(own.shape) == 4:
-            own = ops.expand_dims(own, 2)
-        mask = own if mask is None else ops.logical_and(own, mask)
-    return mask
+        parts.append(ops.expand_dims(own, 2) if len(own.shape) == 4 else own)
+    parts = [part for part in parts if part is not None]
+    return functools.reduce(ops.logical_and, parts) if parts else None

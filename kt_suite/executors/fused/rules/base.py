@@ -43,6 +43,10 @@ class Rule:
         """Whether the last axes of the inputs must not be padded."""
         return False
 
+    def takes_masks(self, step: Step) -> bool:
+        """Whether :meth:`call` heeds the masks of times of its inputs, where the layer does."""
+        return False
+
     def width(self, step: Step) -> int | None:
         """Returns the size of the output's last axis where the layer sets it, and padding may lengthen it."""
         return None

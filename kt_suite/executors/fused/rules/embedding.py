@@ -29,8 +29,6 @@ class EmbeddingRule(Rule):
     def reasons(self, step: Step) -> list[str]:
         layer = step.layer
         reasons = []
-        if layer.mask_zero:
-            reasons.append(f"{describe(layer)} has mask_zero=True: leave it out, or pool with a mask of your own")
         if layer.lora_enabled or getattr(layer, "quantization_mode", None):
             reasons.append(f"{describe(layer)} is quantized or has LoRA weights: train it without")
         return reasons

@@ -6,11 +6,13 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.backend import set_keras_mask
 
 from kt_suite.executors.fused.axis import Axis
 from kt_suite.executors.fused.context import Context, Signal
 from kt_suite.executors.fused.graph import Step
 from kt_suite.executors.fused.rules.base import Layout, Rule, register_rule
+from kt_suite.executors.fused.time_masks import HEEDING
 from kt_suite.executors.fused.unfusable import Unfusable, describe
 
 
@@ -42,7 +44,12 @@ class MergeRule(Rule):
         return [common_axis(step, inputs)], {}
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
-        made = step.layer._merge_function([signal.value for signal in inputs])
+        values = [signal.value for signal in inputs]
+        if isinstance(step.layer, HEEDING) and any(signal.times is not None for signal in inputs):
+            values = [ops.copy(value) for value in values]
+            for value, signal in zip(values, inputs, strict=True):
+                set_keras_mask(value, signal.times)
+        made = step.layer._merge_function(values)
         if len({signal.value.shape[-1] for signal in inputs}) > 1:  # a broadcast reaches padded entries
             made = Signal(made, context.output_mask).masked()
         return made

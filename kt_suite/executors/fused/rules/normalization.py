@@ -50,6 +50,9 @@ class BatchNormalizationRule(_Scaled):
             reasons.append(f"{describe(layer)} has epsilon 0: use a positive one")
         return reasons
 
+    def takes_masks(self, step: Step) -> bool:
+        return True
+
     def numbers(self, step: Step) -> Mapping[str, float]:
         momentum = step.layer.momentum
         return {"momentum": momentum, "new": 1 - momentum, "epsilon": step.layer.epsilon}
@@ -63,7 +66,7 @@ class BatchNormalizationRule(_Scaled):
         )
         if context.training and step.layer.trainable:
             old = {"moving_mean": mean, "moving_variance": variance}
-            mean, variance = _moments(value, context.row_mask)
+            mean, variance = _moments(value, context.row_mask, inputs[0].times)
             for name, new in (("moving_mean", mean), ("moving_variance", variance)):
                 kept = old[name] * context.number("momentum", new)
                 context.update(name, kept + new * context.number("new", new))
@@ -77,10 +80,18 @@ class BatchNormalizationRule(_Scaled):
         return ops.cast(made, step.layer.compute_dtype)
 
 
-def _moments(value: Any, row_mask: Any) -> tuple[Any, Any]:
+def _moments(value: Any, row_mask: Any, times: Any) -> tuple[Any, Any]:
     """Returns mean and variance of each member's channels over all other axes, of shape ``(members, channels)``."""
     axes = list(range(1, len(value.shape) - 1))
-    if row_mask is None:
+    if times is not None:
+        weight = ops.cast(ops.expand_dims(times, -1), value.dtype)
+        if row_mask is not None:
+            weight = weight * rows(row_mask, value)
+        # So does Keras with a mask, and with a mask alone.
+        count = ops.sum(weight, axes, keepdims=True) + keras.config.epsilon()
+        mean = ops.sum(value * weight, axes, keepdims=True) / count
+        variance = ops.sum(ops.square((value - mean) * weight), axes, keepdims=True) / count
+    elif row_mask is None:
         mean = ops.mean(value, axes, keepdims=True)
         variance = ops.mean(ops.square(value - mean), axes, keepdims=True)
     else:

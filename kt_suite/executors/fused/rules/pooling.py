@@ -70,8 +70,14 @@ def _counts(step: Step, places: Any) -> Any:
     keras.layers.GlobalMaxPooling3D,
 )
 class GlobalPoolingRule(_Pooling):
-    """By the layer itself."""
+    """By the layer itself; a mean over times is one over those that count."""
+
+    def takes_masks(self, step: Step) -> bool:
+        return True
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
-        value = inputs[0].value
-        return unfold(step.layer.call(fold(value)), value.shape[0])
+        value, times = inputs[0].value, inputs[0].times
+        if times is None or not step.layer._call_has_mask_arg:
+            return unfold(step.layer.call(fold(value)), value.shape[0])
+        times = fold(ops.broadcast_to(times, (value.shape[0], *times.shape[1:])))
+        return unfold(step.layer.call(fold(value), mask=times), value.shape[0])

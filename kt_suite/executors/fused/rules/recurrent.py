@@ -42,6 +42,9 @@ class RecurrentRule(Rule):
     def is_exact(self, step: Step) -> bool:
         return len(step.inputs) > 1
 
+    def takes_masks(self, step: Step) -> bool:
+        return True
+
     def width(self, step: Step) -> int | None:
         return int(step.layer.units)
 
@@ -60,7 +63,10 @@ class RecurrentRule(Rule):
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
         states = [state.value for state in inputs[1:]]
-        output, states = go_through(context, step.layer, inputs[0].value, context.output_mask, states)
+        sequence = inputs[0]
+        output, states = go_through(
+            context, step.layer, sequence.value, context.output_mask, states, steps=sequence.times
+        )
         made = [output, *states] if step.layer.return_state else [output]
         return [Signal(Signal(value, context.output_mask).masked(), context.output_mask) for value in made]
 

@@ -101,3 +101,18 @@ class ReshapeRule(Rule):
         if self._keeps_channels(step):
             shape[-1] = value.shape[-1]
         return ops.reshape(value, (*value.shape[:2], *shape))
+
+
+@register_rule(keras.layers.Masking)
+class MaskingRule(Rule):
+    """By the layer itself; ``time_masks`` has what it tells the layers after it."""
+
+    def reasons(self, step: Step) -> list[str]:
+        return [] if isinstance(step.layer.mask_value, int | float) else [f"layer {step.layer.name!r} masks an array"]
+
+    def is_exact(self, step: Step) -> bool:
+        return True  # padding must not tell of a time
+
+    def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
+        value = inputs[0].value
+        return unfold(step.layer.call(fold(value)), value.shape[0])

@@ -36,6 +36,9 @@ class BidirectionalRule(Rule):
             reasons.append(f"{describe(step.layer)} is given initial states: leave them out")
         return reasons
 
+    def takes_masks(self, step: Step) -> bool:
+        return True
+
     def key(self, step: Step) -> Any:
         own = config_key(step.layer, ("layer", "backward_layer"))
         return own, *((type(way), recurrent.key_of(way)) for way in self._ways(step).values())
@@ -68,7 +71,7 @@ class BidirectionalRule(Rule):
             mask = joined[:, : joined.shape[1] // 2]
         made, states = [], []
         for path, way in self._ways(step).items():
-            output, last = recurrent.go_through(context, way, value, mask, path=path)
+            output, last = recurrent.go_through(context, way, value, mask, path=path, steps=inputs[0].times)
             made.append(output)
             states += last if layer.return_state else []
         if layer.return_sequences:
@@ -121,6 +124,9 @@ class TimeDistributedRule(Rule):
     def is_exact(self, step: Step) -> bool:
         rule, inner = self._inner(step)
         return rule.is_exact(inner)
+
+    def takes_masks(self, step: Step) -> bool:
+        return not step.layer.layer._call_has_mask_arg
 
     def key(self, step: Step) -> Any:
         rule, inner = self._inner(step)

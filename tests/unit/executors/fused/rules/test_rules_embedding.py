@@ -6,11 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 
 from kt_suite.executors.fused.rules.embedding import _look_up
 from kt_suite.executors.fused.stack import Data, Member, Options, Stack
-from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.testing import assert_trains_alike
 
 layers = keras.layers
@@ -53,9 +51,3 @@ def test_an_index_beyond_the_table_does_not_reach_the_neighbours() -> None:
     table = np.ones((2, 5, 3))
     found = np.asarray(_look_up(table, np.array([[[5, 0]], [[-1, 4]]], "int32")))
     assert np.isnan(found[:, 0]).tolist() == [[[True] * 3, [False] * 3]] * 2
-
-
-def test_masked_words_are_a_reason(compiled: Any, rows: Any) -> None:
-    model = compiled((3,), layers.Embedding(5, 2, mask_zero=True), layers.LSTM(2), layers.Dense(1))
-    with pytest.raises(Unfusable, match="mask_zero=True"):
-        Stack([Member(model, 0)], Data(WORDS, rows(1)), Options())
