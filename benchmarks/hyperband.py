@@ -31,7 +31,7 @@ from sklearn.datasets import load_digits
 
 import kt_suite as kts
 from kt_suite.executors import Event, Executor, TrialSpec
-from kt_suite.space import Space
+from kt_suite.storage import Storage
 from kt_suite.trial import Report, RunRecord
 
 NUM_SLOTS = 4
@@ -71,19 +71,15 @@ def build(hp: Any) -> Any:
 
 
 def record_curves(num_curves: int, num_epochs: int) -> np.ndarray:
-    """Trains random networks; returns their validation accuracies, of shape ``(num_curves, num_epochs)``."""
-    data, rng = digits(), np.random.default_rng(0)
-    space = kts.HyperParameters()
-    build(space)
-    curves = []
-    for number in range(num_curves):
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(number)
-        hp = kts.HyperParameters.from_config(space.get_config())
-        hp.values = Space(space).sample(rng)
-        history = build(hp).fit(**data, epochs=num_epochs, verbose=0).history
-        curves.append(history["val_accuracy"])
-    return np.array(curves)
+    """Trains random networks, side by side; returns their validation accuracies, ``(num_curves, num_epochs)``."""
+    with tempfile.TemporaryDirectory() as directory:
+        options = {"executor": "fused", "tensorboard": None, "directory": directory}
+        tuner = kts.RandomSearch(build, "val_accuracy", max_trials=num_curves, seed=0, **options)
+        tuner.search(**digits(), epochs=num_epochs, verbose=0)
+        storage = Storage.open(tuner.project_dir, read_only=True)
+        curves = [[report.metrics["val_accuracy"] for report in storage.reports(one)] for one in tuner.oracle.trials]
+        storage.close()
+    return np.array([curve + curve[-1:] * (num_epochs - len(curve)) for curve in curves])  # longer where one diverged
 
 
 # Searches that are replayed
