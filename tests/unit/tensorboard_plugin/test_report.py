@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from made_search import SPACE, made_trials, store
 
 from kt_suite.cli.report import report
 from kt_suite.errors import InputError, MissingExtraError, ProjectError, StorageError
-from kt_suite.report import plot, write_report
+from kt_suite.report import plot, write_pictures, write_report
 from kt_suite.report import report as report_module
+from kt_suite.report.report import view_of
 from kt_suite_tensorboard.figures import VIEWS
 
 
@@ -85,6 +88,28 @@ def test_without_plotly_a_report_says_what_is_missing(project: Path, monkeypatch
     monkeypatch.setattr(report_module, "plotly_path", lambda: None)
     with pytest.raises(MissingExtraError, match="Plotly"):
         write_report(project, "report.html")
+
+
+def test_without_kaleido_pictures_say_what_is_missing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"Kaleido.*kt-suite\[report\]"):
+        write_pictures(project, tmp_path / "report")
+
+
+@pytest.mark.slow
+def test_every_view_with_something_to_show_becomes_a_picture(project: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(report, [str(project), "--format", "png", "-o", "pictures"])
+    assert result.exit_code == 0, result.output
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert result.output.split() == [f"pictures/{name}.png" for name in VIEWS if view_of(project, name).data]
+    assert sorted(result.output.split()) == [f"pictures/{picture.name}" for picture in pictures]
+    for picture in pictures:
+        pixels = tf.io.decode_png(picture.read_bytes(), channels=3).numpy()
+        assert pixels.shape[0] >= 1120
+        assert pixels.shape[1] == 2000
+        assert len({tuple(pixel) for pixel in pixels[::4, ::4].reshape(-1, 3)}) > 50  # neither blank nor a message
 
 
 def test_the_command_writes_the_file(project: Path, tmp_path: Path) -> None:
