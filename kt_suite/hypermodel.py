@@ -97,7 +97,9 @@ class HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
             self.adapt(model, x, y)
         given = options.get("callbacks") or []
         given = given if isinstance(given, (list, tuple)) else [given]
-        options["callbacks"] = [*self.callbacks(hp), *given]
+        # What adds metrics comes first, so that a callback of the recipe can monitor them.
+        order = [*self.callbacks(hp), *given]
+        options["callbacks"] = sorted(order, key=lambda callback: not getattr(callback, "adds_metrics", False))
         return options
 
 

@@ -23,6 +23,8 @@ class Scoring(keras.callbacks.Callback):  # type: ignore[misc]
         every: Epochs from one validation to the next.
     """
 
+    adds_metrics = True
+
     def __init__(self, scorers: Mapping[str, Any], validation_data: tuple[Any, ...], every: int = 1) -> None:
         super().__init__()
         self.scorers = scorers

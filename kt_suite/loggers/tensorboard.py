@@ -39,7 +39,8 @@ class TensorBoardLogger(Logger):
     An attempt is a row of the HParams tab, all its runs together. Curves are called ``loss/train``,
     ``loss/validation`` and so on. The result stands in run 0, only where the trial completed: ``objective``
     (the score that the search ranks by), ``epochs`` and ``seconds`` of all runs. The tab has no word for
-    pruned trials: their status there is "unknown".
+    pruned trials: their status there is "unknown". A score over tasks is relative to the other trials and
+    changes with them: that of the moment is written, and :func:`rebuild` writes the last ones.
 
     What TensorBoard has once read of a run it keeps. Therefore curves are written as they come, yet the
     session, which makes the attempt a row, when the attempt has ended: only then is it known which

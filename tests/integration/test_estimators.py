@@ -160,6 +160,18 @@ def test_keras_models_are_ranked_by_scorers_on_the_rows_of_each_fold() -> None:
     assert "val_f1_score" in tuner.results()[0]["metrics"]
 
 
+@pytest.mark.slow
+def test_a_search_by_scorer_that_goes_on_ends_as_one_in_one_go() -> None:
+    def rows_of(name: str, *steps: int) -> list[dict[str, Any]]:
+        for max_trials in steps:
+            scorer = make_scorer(f1_score, average="macro")
+            tuner = tuner_of(network, objective=scorer, max_trials=max_trials, cross_validation=2, project_name=name)
+            tuner.search(X, Y, epochs=2, batch_size=75, verbose=0)
+        return [{key: row[key] for key in ("trial_id", "values", "fold_scores")} for row in tuner.results()]
+
+    assert rows_of("in parts", 1, 3) == rows_of("at once", 3)
+
+
 def test_an_unknown_scorer_ends_the_search_with_the_first_epoch() -> None:
     tuner = tuner_of(network, objective=kts.Objective("val_f1_makro", "max"), cross_validation=2)
     with pytest.raises(ObjectiveError, match="val_f1_makro"):

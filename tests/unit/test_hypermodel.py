@@ -10,6 +10,7 @@ import pytest
 import kt_suite as kts
 from kt_suite.errors import InputError
 from kt_suite.hypermodel import as_hypermodel, fit_options, overrides_fit
+from kt_suite.scoring import Scoring
 from kt_suite.testing import ToyHyperModel
 
 
@@ -52,6 +53,11 @@ def test_options_are_given_to_fit_unless_given_already() -> None:
 def test_callbacks_of_the_recipe_come_first() -> None:
     for given, expected in ((None, ["own"]), ([], ["own"]), (["mine"], ["own", "mine"]), ("mine", ["own", "mine"])):
         assert fitted(np.zeros(4), callbacks=given)[1].kwargs["callbacks"] == expected
+
+
+def test_callbacks_of_the_recipe_see_what_scorers_add() -> None:
+    scoring = Scoring({}, (np.zeros(4),))
+    assert fitted(np.zeros(4), callbacks=["given", scoring])[1].kwargs["callbacks"] == [scoring, "own", "given"]
 
 
 @pytest.mark.parametrize("by_name", [True, False])
