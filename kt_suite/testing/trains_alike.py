@@ -46,6 +46,8 @@ def assert_trains_alike(
         >>> x = np.random.default_rng(0).normal(size=(10, 3))
         >>> assert_trains_alike([build(4), build(6)], x, x[:, :1], tolerance=1e-4)
     """
+    import keras
+
     from kt_suite.executors.fused.stack import Data, Member, Options, Stack
 
     members = [Member(model, seed) for seed, model in enumerate(models)]
@@ -55,7 +57,8 @@ def assert_trains_alike(
     weights = [stack.weights(position) for position in range(len(models))]
     predictions = stack.predict()
     for position, model in enumerate(models):
-        model.run_eagerly = True  # three epochs of a few rows are over before a function were traced
+        # On TensorFlow, three epochs of a few rows are over before a function were traced.
+        model.run_eagerly = keras.backend.backend() == "tensorflow"
         history = model.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation_data=(x, y), shuffle=False, verbose=0
         ).history

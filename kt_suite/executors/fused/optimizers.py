@@ -162,7 +162,7 @@ class Adagrad(OptimizerRule):
     names = ("epsilon",)
 
     def slots(self, optimizer: Any) -> Mapping[str, float]:
-        return {"_accumulators": optimizer.initial_accumulator_value}
+        return {"_accumulators": as_cast(optimizer.initial_accumulator_value)}
 
     def update(self, weight: Any, gradient: Any, slots: dict[str, Any], number: Number) -> tuple[Any, dict[str, Any]]:
         total = slots["_accumulators"] + ops.square(gradient)
@@ -265,7 +265,7 @@ class Ftrl(OptimizerRule):
     )
 
     def slots(self, optimizer: Any) -> Mapping[str, float]:
-        return {"_accumulators": optimizer.initial_accumulator_value, "_linears": 0.0}
+        return {"_accumulators": as_cast(optimizer.initial_accumulator_value), "_linears": 0.0}
 
     def update(self, weight: Any, gradient: Any, slots: dict[str, Any], number: Number) -> tuple[Any, dict[str, Any]]:
         rate = number("learning rate")

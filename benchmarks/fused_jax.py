@@ -1,0 +1,80 @@
+"""Fused trials on JAX beside one ``fit`` after the other on JAX: an MLP on digits, learning rate and dropout tuned.
+
+    python benchmarks/fused_jax.py --trials 8 64 256 1024 --epochs 20     # an accelerator
+    python benchmarks/fused_jax.py --trials 4 8 --epochs 2 --alone 1      # to see it run on a CPU
+
+Needs the extra ``jax`` (``pip install 'kt-suite[jax]'``). Each search is timed from its first call to its last result,
+compiling included; the import is not. Only ``--alone`` trials are trained one after the other, as ``fit`` does, and
+their mean is what a trial costs there; so the ratio is one of trials per second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+
+def build(hp: Any) -> Any:
+    """Returns an MLP whose learning rate and dropout are tuned."""
+    import keras
+
+    dropout = hp.Float("dropout", 0.0, 0.5)
+    hidden = [keras.layers.Dense(128, "relu"), keras.layers.Dropout(dropout), keras.layers.Dense(128, "relu")]
+    model = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10, "softmax")])
+    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def seconds(executor: str, num_trials: int, epochs: int) -> tuple[float, float]:
+    """Returns how long a search takes, and its best score."""
+    from sklearn.datasets import load_digits
+
+    import kt_suite as kts
+
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype("float32")
+    with tempfile.TemporaryDirectory() as directory:
+        tuner = kts.RandomSearch(
+            build,
+            objective="val_accuracy",
+            max_trials=num_trials,
+            executor=executor,
+            directory=directory,
+            seed=0,
+            tensorboard=None,
+        )
+        start = time.perf_counter()
+        tuner.search(x[:1347], y[:1347], validation_data=(x[1347:], y[1347:]), epochs=epochs, verbose=0)
+        took = time.perf_counter() - start
+        return took, float(tuner.results()[0]["score"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, nargs="+", default=[8, 64, 256, 1024])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--alone", type=int, default=4, help="trials trained one after the other")
+    arguments = parser.parse_args()
+    import jax
+
+    took, best = seconds("inline", arguments.alone, arguments.epochs)
+    alone = took / arguments.alone
+    device = str(jax.devices()[0])
+    print(f"{device}: one after the other {alone:.2f} s a trial of {arguments.epochs} epochs, best {best:.4f}")
+    rows = []
+    for num_trials in arguments.trials:
+        took, best = seconds("fused", num_trials, arguments.epochs)
+        rows.append({"trials": num_trials, "seconds": took, "best": best, "ratio": alone * num_trials / took})
+        print(f"fused, {num_trials:5d} trials: {took:7.2f} s, best {best:.4f}, {rows[-1]['ratio']:.1f} times")
+    print(json.dumps({"device": device, "epochs": arguments.epochs, "alone_seconds": alone, "fused": rows}))
+
+
+if __name__ == "__main__":
+    main()
