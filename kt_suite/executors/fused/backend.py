@@ -28,6 +28,9 @@ class Backend(Protocol):
     def tensor(self, array: Any) -> Any:
         """Returns an array on the device."""
 
+    def has_accelerator(self) -> bool:
+        """Whether programs run on a GPU or TPU."""
+
 
 class TensorFlowBackend:
     """TensorFlow: a tape, ``tf.while_loop`` and ``tf.function``."""
@@ -72,6 +75,10 @@ class TensorFlowBackend:
         """Returns an array on the device."""
         return self._tf.convert_to_tensor(array)
 
+    def has_accelerator(self) -> bool:
+        """Whether programs run on a GPU or TPU."""
+        return any(device.device_type in ("GPU", "TPU") for device in self._tf.config.list_logical_devices())
+
 
 class JaxBackend:
     """JAX: ``value_and_grad``, ``lax.fori_loop`` and ``jit``; always compiled by XLA."""
@@ -106,6 +113,12 @@ class JaxBackend:
         import jax.numpy as jnp
 
         return jnp.asarray(array)
+
+    def has_accelerator(self) -> bool:
+        """Whether programs run on a GPU or TPU."""
+        import jax
+
+        return bool(jax.default_backend() != "cpu")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,32 +22,53 @@ class Group:
     Args:
         views: The members, of one key.
         terms: Their losses, in the same order.
-        num_places: Places of the program, at least as many; those left over are filled with copies of the first member.
+        before: A group of the same key whose programs are to serve this one too, and so what they allow for.
+
+    Attributes:
+        num_places: Places of the program, at least as many as members; those left over are filled with copies of the
+            first one.
     """
 
-    def __init__(self, views: Sequence[View], terms: Sequence[list[Term]], num_places: int) -> None:
+    def __init__(self, views: Sequence[View], terms: Sequence[list[Term]], before: Group | None = None) -> None:
         self.view = views[0]
-        self.num_places = num_places
-        self.capacities = [
-            None if widths[0] is None else max(widths) for widths in zip(*(view.widths for view in views), strict=True)
-        ]
+        self.num_places = len(views)
+        widths = [view.widths for view in views] + ([before.capacities] if before else [])
+        self.capacities: list[int | None] = [None if own[0] is None else max(own) for own in zip(*widths, strict=True)]
         layouts = [view.layout(self.capacities) for view in views]
         self.signals: list[dict[int, Axis]] = [signals for signals, _ in layouts]
         self.variables: list[list[list[Axis]]] = [variables for _, variables in layouts]
-        self.masked = sorted(
+        self.masked: list[int] = sorted(
             number
             for number in self.signals[0]
-            if any(signals[number].positions is not None for signals in self.signals)
+            if (before and number in before.masked)
+            or any(signals[number].positions is not None for signals in self.signals)
         )
         self._rows = [self._numbers(view, own) for view, own in zip(views, terms, strict=True)]
         self.columns = {name: column for column, name in enumerate(self._rows[0])}
-        self.choice_names = {
-            place: tuple(sorted({view.choices[place] for view in views})) for place in self.view.choices
+        self.choice_names: dict[Any, tuple[str, ...]] = {
+            place: tuple(
+                sorted({*(view.choices[place] for view in views), *(before.choice_names[place] if before else ())})
+            )
+            for place in self.view.choices
         }
         self._choices = [
             [names.index(view.choices[place]) for place, names in self.choice_names.items()] for view in views
         ]
         self.used = frozenset(name for name in self.columns if any(row[name] for row in self._rows))
+        self.used |= before.used if before else frozenset()
+
+    def only(self, members: Sequence[int], num_places: int) -> Group:
+        """Returns the group of some of the members, of the same programs."""
+        group = copy.copy(self)
+        for name in ("signals", "variables", "_rows", "_choices"):
+            setattr(group, name, [getattr(self, name)[member] for member in members])
+        return group.of_size(num_places)
+
+    def of_size(self, num_places: int) -> Group:
+        """Returns the group on another number of places."""
+        group = copy.copy(self)
+        group.num_places = num_places
+        return group
 
     def _numbers(self, view: View, terms: list[Term]) -> dict[Column, float]:
         found: dict[Column, float] = dict(view.numbers)

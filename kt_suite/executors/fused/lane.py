@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kt_suite.executors.fused.attempt import Run
-from kt_suite.executors.fused.axis import cut
-from kt_suite.executors.fused.backend import to_numpy
 from kt_suite.executors.fused.stack import Data, Options, Stack
 
 
@@ -34,7 +32,7 @@ class Lane:
         self.stack = Stack([run.member for run in self.runs], data, options)
         self.size = len(self.runs)
         self.epochs_done = 0
-        self._weights: list[np.ndarray] | None = None
+        self._weights: Callable[[int], list[np.ndarray]] | None = None
         widths = [run.group[0][0].widths for run in self.runs]
         self.widths = tuple(map(max, zip(*widths, strict=True)))
         self._number()
@@ -90,10 +88,8 @@ class Lane:
     def weights(self, run: Run) -> list[np.ndarray]:
         """Returns the weights of a run; those of all come off the device together, once an epoch."""
         if self._weights is None:
-            self._weights = [to_numpy(value) for value in self.stack._state["weights"]]
-        place = self.stack._places[run.position]
-        axes = self.stack._group.variables[place]
-        return [np.array(cut(value[place], own)) for value, own in zip(self._weights, axes, strict=False)]
+            self._weights = self.stack.host_weights()
+        return self._weights(run.position)
 
     def load(self, run: Run) -> None:
         """Has a run take weights and optimizer from its Keras model."""

@@ -89,11 +89,12 @@ def gather(group: Group, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
 
 def scatter(group: Group, state: dict[str, Any], places: Sequence[int]) -> list[Snapshot]:
     """Returns the snapshots of members at these places, cut back to their own shapes."""
-    return [_one(group, state, place) for place in places]
+    return [snapshot_of(group, state, place, place) for place in places]
 
 
-def _one(group: Group, state: dict[str, Any], place: int) -> Snapshot:
-    axes = group.variables[place]
+def snapshot_of(group: Group, state: dict[str, Any], place: int, member: int) -> Snapshot:
+    """Returns the snapshot of a member of the group, whose state is at a place of these arrays."""
+    axes = group.variables[member]
 
     def own(value: Any, number: int) -> np.ndarray:
         return cut(to_numpy(value[place]), axes[number])

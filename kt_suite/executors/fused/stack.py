@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
+from kt_suite.executors.fused.axis import cut
 from kt_suite.executors.fused.compiling import can_compile, compile_seconds, worth_compiling
 from kt_suite.executors.fused.feed import Feed
 from kt_suite.executors.fused.graph import outputs_of
@@ -19,7 +20,8 @@ from kt_suite.executors.fused.losses import terms_of
 from kt_suite.executors.fused.metrics import measures_of
 from kt_suite.executors.fused.program import Program, program_for
 from kt_suite.executors.fused.schedules import schedule_values
-from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter
+from kt_suite.executors.fused.shards import Shard, joined, on_all_cores, shard_size, split
+from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter, snapshot_of
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.fused.view import View, view_of
 
@@ -106,13 +108,14 @@ class Stack:
     def __init__(self, members: Sequence[Member], data: Data, options: Options) -> None:
         self.options = options
         self.epoch = 0
-        self._backend = backends.current()
         self._feed = Feed(members[0].model, data, options)
         self._members = list(members)
         self._views: list[View] = []
         self._rates: list[Any] = []
+        self._group: Any = None
+        self._size = 0
         self._join(members)
-        self._pack([Snapshot.of(view) for view in self._views], rounded(len(members)))
+        self._pack([Snapshot.of(view) for view in self._views])
 
     def _join(self, members: Sequence[Member]) -> None:
         views = [view_of(member.model) for member in members]
@@ -124,31 +127,35 @@ class Stack:
         self._views += views
         self._rates += [_rate(view.model.optimizer) for view in views]
 
-    def _pack(self, snapshots: Sequence[Snapshot], num_places: int) -> None:
+    def _pack(self, snapshots: Sequence[Snapshot]) -> None:
         """Lays members out on places, from the states they are in."""
-        terms = [terms_of(view.model, self._feed.targets) for view in self._views]
-        group = Group(self._views, terms, num_places)
+        self._terms = [terms_of(view.model, self._feed.targets) for view in self._views]
+        group = Group(self._views, self._terms, self._group)
+        self._size = max(self._size, shard_size(group, self._feed.batch_size, len(self)))
+        group.num_places = self._num_places()
+        self._lay_out(group, gather(group, snapshots))
+
+    def _num_places(self) -> int:
+        return -(-len(self) // self._size) * self._size
+
+    def _lay_out(self, group: Group, state: Any) -> None:
+        """Has members take the first places of a group, from a state as arrays."""
         self._group = group
-        self._places = list(range(len(self._members)))
-        self._constants = self._on_device(group.constants([member.seed for member in self._members]))
-        self._state = self._on_device(gather(group, snapshots))
+        self._places = list(range(len(self)))
+        self._shards = split(group.constants([member.seed for member in self._members]), state, self._size)
         self._feed.prepare(self._members, group)
-        self._terms = terms[0]
         self._measures = measures_of(self._views[0].model, self._feed.targets)
         self._program = self._program_of(xla=self._uses_xla())
 
     def _program_of(self, *, xla: bool) -> Program:
         return program_for(
             self._feed.signature,
-            self._group,
-            self._terms,
+            self._group.of_size(self._size),
+            self._terms[0],
             self._measures,
             is_ragged=self._feed.is_ragged,
             xla=xla,
         )
-
-    def _on_device(self, structure: Any) -> Any:
-        return keras.tree.map_structure(self._backend.tensor, structure)
 
     def _uses_xla(self) -> bool:
         if self.options.xla is not None:
@@ -196,56 +203,80 @@ class Stack:
             The logs of each member.
         """
         started, program = time.perf_counter(), self._program
-        iterations = backends.to_numpy(self._state["steps"])
-        sums: Any = self._program.empty_sums()
-        test_sums: Any = None
+        was_warm = program.is_warm
+        iterations = self._iterations()
+        sums: list[Any] = [program.empty_sums()] * len(self._shards)
+        test_sums: list[Any] = sums
+        has_validated = False
         chunks = self._feed.training(self.epoch, iterations, order)
         start = 0
         for chunk, is_last in chunks:
             steps = chunk["order"].shape[0]
             training = {**chunk, "rates": self._rates_of(iterations, start, steps, learning_rates)}
             start += steps
-            validation = (
-                self._feed.validation() if validate and is_last and self._feed.has_resident_validation else None
-            )
-            test_sums = None if validation is None else self._program.empty_sums()
-            self._state, sums, test_sums = self._program.run(
-                self._constants, self._state, training, sums, validation, test_sums
-            )
+            has_validated = validate and is_last and self._feed.has_resident_validation
+            validation = self._feed.validation() if has_validated else None
+            sums, test_sums = self._run(training, sums, validation, test_sums if has_validated else None)
         self.epoch += 1
         logs = self._logs(sums, "")
-        if program.is_warm:
+        if was_warm:
             self._reconsider(time.perf_counter() - started)
-        program.is_warm = True
         if validate:
-            tested = self.evaluate() if test_sums is None else self._logs(test_sums, "val_")
+            tested = self._logs(test_sums, "val_") if has_validated else self.evaluate()
             logs = [{**own, **other} for own, other in zip(logs, tested, strict=True)]
         return logs
 
     def evaluate(self) -> list[dict[str, float]]:
         """Returns each member's logs on the validation data, with ``val_`` names."""
-        sums: Any = self._program.empty_sums()
+        sums: list[Any] = [self._program.empty_sums()] * len(self._shards)
         for chunk in self._feed.validations():
-            _, _, sums = self._program.run(self._constants, self._state, None, None, chunk, sums)
+            _, sums = self._run(None, None, chunk, sums)
         return self._logs(sums, "val_")
+
+    def _run(self, training: Any, sums: Any, validation: Any, test_sums: Any) -> tuple[list[Any], list[Any]]:
+        """Runs the program on each shard; returns their sums of training and of validation."""
+        program = self._program
+
+        def run(shard: Shard) -> tuple[Any, Any]:
+            index = shard.start // self._size
+            shard.state, *made = program.run(
+                shard.constants,
+                shard.state,
+                shard.of(training),
+                sums and sums[index],
+                shard.of(validation),
+                test_sums and test_sums[index],
+            )
+            return made[0], made[1]
+
+        done = on_all_cores(run, self._shards, first_alone=not program.is_warm)
+        program.is_warm = True
+        return [own for own, _ in done], [own for _, own in done]
 
     def predict(self) -> list[Any]:
         """Returns each member's outputs on its validation rows, as ``model.predict`` does."""
-        parts: list[list[np.ndarray]] = []
+        pieces: list[list[np.ndarray]] = []
         for inputs in self._feed.inputs():
-            made = self._program.predict(self._constants, self._state["weights"], inputs)
-            parts.append([backends.to_numpy(value) for value in made])
-        joined = [np.concatenate(pieces, axis=1) for pieces in zip(*parts, strict=True)]
+            made = [
+                self._program.predict(shard.constants, shard.state["weights"], shard.own_inputs(inputs))
+                for shard in self._shards
+            ]
+            pieces.append(joined(made))
+        whole = [np.concatenate(parts, axis=1) for parts in zip(*pieces, strict=True)]
         structure = outputs_of(self._views[0].model)
         found = []
         for place in self._places:
             count = self._feed.num_validation_rows(place)
-            own = [value[min(place, len(value) - 1)][:count] for value in joined]
+            own = [value[min(place, len(value) - 1)][:count] for value in whole]
             found.append(keras.tree.pack_sequence_as(structure, own) if len(own) > 1 else own[0])
         return found
 
-    def _logs(self, sums: Any, prefix: str) -> list[dict[str, float]]:
-        logs = self._program.logs(keras.tree.map_structure(backends.to_numpy, sums))
+    def _iterations(self) -> np.ndarray:
+        """Returns the steps that each place has taken."""
+        return np.concatenate([backends.to_numpy(shard.state["steps"]) for shard in self._shards])
+
+    def _logs(self, sums: list[Any], prefix: str) -> list[dict[str, float]]:
+        logs = self._program.logs(joined(sums))
         return [{prefix + name: values[place] for name, values in logs.items()} for place in self._places]
 
     def _rates_of(self, iterations: np.ndarray, start: int, steps: int, given: np.ndarray | None) -> Any:
@@ -259,7 +290,7 @@ class Stack:
                 rates[:, place] = self._rates[position]
             else:
                 rates[:, place] = schedule_values(self._rates[position], int(iterations[place]) + start, steps)
-        return self._backend.tensor(rates.astype(keras.config.floatx()))
+        return rates.astype(keras.config.floatx())
 
     def remove(self, positions: Sequence[int]) -> None:
         """Takes members out of the stack. Write back first what is still needed of them."""
@@ -269,15 +300,19 @@ class Stack:
         self._views = [self._views[position] for position in kept]
         self._rates = [self._rates[position] for position in kept]
         self._places = [self._places[position] for position in kept]
-        if self._members and rounded(len(self)) <= self._group.num_places // 2:
-            self._repack()
+        if self._members and -(-len(self) // self._size) < len(self._shards):
+            self._close_gaps()
 
-    def _repack(self) -> None:
-        """Moves the members to the fewest places."""
-        self._pack(self._snapshots(), rounded(len(self)))
+    def _close_gaps(self) -> None:
+        """Moves the members to the fewest places, which the same program trains."""
+        places = np.array(self._places)
+        group = self._group.only(self._places, self._num_places())
+        kept = np.concatenate([places, np.full(group.num_places - len(places), places[0])])
+        state = keras.tree.map_structure(lambda array: array[kept], joined([shard.state for shard in self._shards]))
+        self._lay_out(group, state)
 
     def _snapshots(self) -> list[Snapshot]:
-        return scatter(self._group, keras.tree.map_structure(backends.to_numpy, self._state), self._places)
+        return scatter(self._group, joined([shard.state for shard in self._shards]), self._places)
 
     def add(self, members: Sequence[Member]) -> None:
         """Appends members, with the weights and optimizer state that their models have."""
@@ -285,14 +320,24 @@ class Stack:
         self._join(members)
         self._members += members
         snapshots += [Snapshot.of(view) for view in self._views[len(snapshots) :]]
-        self._pack(snapshots, max(rounded(len(self)), rounded(len(self))))
+        self._pack(snapshots)
+
+    def host_weights(self) -> Callable[[int], list[np.ndarray]]:
+        """Returns a function that gives a member's weights as they are now, all taken off the device at once."""
+        weights, places, group = joined([shard.state["weights"] for shard in self._shards]), self._places, self._group
+        return lambda position: [
+            np.array(cut(value[places[position]], axes))
+            for value, axes in zip(weights, group.variables[places[position]], strict=True)
+        ]
 
     def weights(self, position: int) -> list[np.ndarray]:
         """Returns a member's weights, in the order and the shapes of its ``model.get_weights()``."""
         return self._snapshot(position).weights
 
     def _snapshot(self, position: int) -> Snapshot:
-        return scatter(self._group, self._state, [self._places[position]])[0]
+        place = self._places[position]
+        shard = self._shards[place // self._size]
+        return snapshot_of(self._group, shard.state, place - shard.start, place)
 
     def write_back(self, position: int) -> None:
         """Sets the weights of a member's model, and the state of its optimizer (iterations, moments, rate)."""
@@ -304,7 +349,7 @@ class Stack:
         snapshots = self._snapshots()
         snapshots[position] = Snapshot.of(self._views[position])
         self._rates[position] = _rate(self._views[position].model.optimizer)
-        self._pack(snapshots, self._group.num_places)
+        self._pack(snapshots)
 
     def get_number(self, position: int, name: str) -> float:
         """Returns a number of a member's optimizer, such as ``"learning_rate"``."""
@@ -312,7 +357,7 @@ class Stack:
             rate = self._rates[position]
             if isinstance(rate, float):
                 return rate
-            iterations = int(backends.to_numpy(self._state["steps"])[self._places[position]])
+            iterations = int(self._iterations()[self._places[position]])
             return float(schedule_values(rate, iterations, 1)[0])
         return float(getattr(self._views[position].model.optimizer, name))
 
@@ -322,23 +367,15 @@ class Stack:
             self._rates[position] = float(value)
             return
         setattr(self._views[position].model.optimizer, name, value)
-        self._pack(self._snapshots(), self._group.num_places)
+        self._pack(self._snapshots())
 
     @property
     def nbytes(self) -> int:
         """Bytes that one member takes: its padded weights, optimizer state and gradients, and a step's activations."""
-        arrays = keras.tree.flatten(self._state)
-        held = sum(int(np.prod(array.shape)) * _itemsize(array) for array in arrays)
-        weights = sum(int(np.prod(array.shape)) * _itemsize(array) for array in self._state["weights"])
-        return (2 * held + weights) // self._group.num_places + self._feed.step_bytes
-
-
-def rounded(count: int) -> int:
-    """Returns the number of places for ``count`` members: 1, 2, 3, 4, 6, 8, 12, ..., so that programs are reused."""
-    places = 1
-    while places < count:
-        places *= 2
-    return places * 3 // 4 if places >= 4 and count <= places * 3 // 4 else places
+        state = self._shards[0].state
+        held = sum(int(np.prod(array.shape)) * _itemsize(array) for array in keras.tree.flatten(state))
+        weights = sum(int(np.prod(array.shape)) * _itemsize(array) for array in state["weights"])
+        return (2 * held + weights) // self._size + self._feed.step_bytes
 
 
 def _itemsize(array: Any) -> int:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from kt_suite.executors.fused import shards
 from kt_suite.executors.fused.stack import Data, Member, Options, Stack
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
@@ -107,3 +108,55 @@ def test_dropout_keeps_its_share_of_units_and_their_mean(rows: Any) -> None:
         for share, rate in zip(shares, rates, strict=True):
             deviation = (rate * (1 - rate) / x.size) ** 0.5
             assert abs(share - rate) < 5 * deviation
+
+
+@pytest.mark.parametrize("shuffle", ["shared", "per_trial"])
+def test_it_does_not_matter_which_members_share_a_call(
+    rows: Any, shuffle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curves(size: int) -> Any:
+        monkeypatch.setattr("kt_suite.executors.fused.stack.shard_size", lambda *_: size)
+        models = [dropping(4, 0.3), dropping(5, 0.0), dropping(3, 0.6), dropping(4, 0.1), dropping(2, 0.2)]
+        members = [
+            Member(one, seed, np.arange(seed, 22), class_weight={0: 1.0 + seed}) for seed, one in enumerate(models)
+        ]
+        stack = Stack(members, Data(*rows, validation=rows), Options(batch_size=4, shuffle=shuffle, xla=False))
+        logs = [stack.train_epoch(validate=True) for _ in range(2)]
+        stack.remove([0, 3])
+        logs.append(stack.train_epoch(validate=True))
+        values = [value for epoch in logs for one in epoch for value in one.values()]
+        return values, stack.predict(), [stack.weights(position) for position in range(len(stack))]
+
+    for found, expected in zip(curves(2), curves(5), strict=True):
+        for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-8)
+
+
+def dropping(units: int, rate: float) -> Any:
+    keras.utils.set_random_seed(units)
+    hidden = [keras.layers.Dense(units, "tanh"), keras.layers.Dropout(rate)]
+    made = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(3, "softmax")])
+    made.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return made
+
+
+def test_members_that_leave_free_calls_of_the_same_program(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kt_suite.executors.fused.stack.shard_size", lambda *_: 2)
+    stack = stack_of([model(4), model(7, seed=2), model(6, seed=3), model(5, seed=4), model(3, seed=5)], rows)
+    program = stack._program
+    assert len(stack._shards) == 3
+    stack.remove([1, 2, 4])  # the widest among them
+    assert len(stack._shards) == 1
+    stack.set_number(0, "epsilon", 1e-5)
+    assert stack._program is program
+
+
+def test_shards_touch_no_more_than_the_cache_holds(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = stack_of([model(4)] * 2, rows)
+    one = shards.step_bytes(stack._group, 8)
+    weights, entries = 6 * 4 + 4 + 4 * 3 + 3, 4 + 3
+    assert one == 8 * (4 * weights + 2 * 8 * entries)  # weights, gradients, two moments; activations twice
+    monkeypatch.setattr(shards, "num_cores", lambda: 2)
+    for times, size in ((0.5, 1), (1, 1), (3, 2), (9, 8), (100, 12)):
+        monkeypatch.setattr(shards, "_BYTES", times * one)
+        assert shards.shard_size(stack._group, 8, 20) == size

@@ -55,8 +55,11 @@ def in_training() -> Callable[..., np.ndarray]:
         members = [Member(model, seed) for seed, model in enumerate(models)]
         y = np.zeros((len(x), *models[0].output_shape[1:]))
         stack = Stack(members, Data(x, y), Options(batch_size=len(x), shuffle=None, xla=False))
-        weights, steps = stack._state["weights"], stack._state["steps"]
-        signals, _ = stack._program.forward.run(stack._constants, weights, [x[None]], None, steps=steps)
-        return np.asarray(signals[0].value)[: len(models)]
+        made = []
+        for shard in stack._shards:
+            weights, steps = shard.state["weights"], shard.state["steps"]
+            signals, _ = stack._program.forward.run(shard.constants, weights, [x[None]], None, steps=steps)
+            made.append(np.asarray(signals[0].value))
+        return np.concatenate(made)[: len(models)]
 
     return in_training
