@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
+from kt_suite.executors.fused.feed import row_entries
 
 T = TypeVar("T")
 
@@ -128,9 +129,7 @@ def step_bytes(group: Any, batch_size: int) -> int:
     """Returns about how many bytes a step of one member touches: weights, gradients, slots, and activations twice."""
     slots = len(group.view.optimizer.slots(group.view.model.optimizer))
     weights = sum(math.prod(axis.size for axis in axes) for axes in group.variables[0])
-    entries = sum(
-        math.prod(int(size or 1) for size in shape[1:]) for step in group.view.steps for shape in step.output_shapes
-    )
+    entries = sum(row_entries(step) for step in group.view.steps)
     return int(np.dtype(keras.config.floatx()).itemsize * ((2 + slots) * weights + 2 * entries * batch_size))
 
 

@@ -31,8 +31,28 @@ class MaxPoolingRule(_Pooling):
     """The first of the largest entries takes the gradient, as in the backends' own operations."""
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
-        windows = self.windows(step, inputs[0].value, -np.inf)
-        return functools.reduce(lambda best, other: ops.where(best >= other, best, other), windows)
+        layer, value = step.layer, inputs[0].value
+        if not _are_apart(layer, value.shape[2:-1]):
+            return _first_largest(self.windows(step, value, -np.inf))
+        # Windows that share no entry are reshaped apart; their last axis first, which keeps row-major order.
+        for axis, (length, taps) in reversed(list(enumerate(zip(value.shape[2:-1], layer.pool_size, strict=True), 2))):
+            before, after = value.shape[:axis], value.shape[axis + 1 :]
+            value = value[(slice(None),) * axis + (slice(0, length // taps * taps),)]
+            value = ops.reshape(value, (*before, length // taps, taps, *after))
+            value = _first_largest([value[(slice(None),) * (axis + 1) + (tap,)] for tap in range(taps)])
+        return value
+
+
+def _are_apart(layer: Any, places: Any) -> bool:
+    """Whether windows neither overlap nor reach over the edge."""
+    is_whole = layer.padding == "valid" or all(
+        length % taps == 0 for length, taps in zip(places, layer.pool_size, strict=True)
+    )
+    return tuple(layer.strides) == tuple(layer.pool_size) and is_whole
+
+
+def _first_largest(entries: list[Any]) -> Any:
+    return functools.reduce(lambda best, other: ops.where(best >= other, best, other), entries)
 
 
 @register_rule(keras.layers.AveragePooling1D, keras.layers.AveragePooling2D, keras.layers.AveragePooling3D)
