@@ -293,6 +293,36 @@ def test_data_that_a_stack_cannot_go_through_train_one_after_the_other(tmp_path:
     assert "the data set yields SparseTensorSpec" in tuner.explain_execution()
 
 
+def test_a_model_whose_fit_was_replaced_is_trained_by_that(tmp_path: Path) -> None:
+    def build_own(hp: Any) -> Any:
+        model = build(hp)
+        model.fit = lambda *args, **kwargs: {"val_loss": 7.0}
+        return model
+
+    tuner = search(tmp_path, "fused", build_own, max_trials=2)
+    assert [row["score"] for row in tuner.results()] == [7.0, 7.0]
+    assert "overrides fit" in tuner.explain_execution()
+
+
+def test_what_does_not_pay_trains_one_after_the_other_without_a_word(tmp_path: Path, capsys: Any) -> None:
+    def mixed(hp: Any) -> Any:
+        model = build(hp)
+        if hp.Int("units", 2, 6) == 4:
+            hidden, last = model.layers
+            model = keras.Sequential([keras.Input((4,)), hidden, keras.layers.Activation("tanh"), last])
+            model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    executor = FusedExecutor(only_if_it_pays=True)
+    tuner = search(tmp_path, executor, mixed, max_trials=8, fit={"verbose": 1, "epochs": 1})
+    rare = sum(row["values"]["units"] == 4 for row in tuner.results())
+    assert 0 < rare < 3
+    assert {row["status"] for row in tuner.results()} == {TrialStatus.COMPLETED}
+    assert f"{8 - rare} trials in one program" in tuner.explain_execution()
+    assert f"{rare} trials one after the other: too few trials are like it" in tuner.explain_execution()
+    assert "not fused" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["MLP", "CNN"])
 def test_ready_models_train_as_inline(tmp_path: Path, name: str) -> None:

@@ -70,6 +70,11 @@ class Run:
         first = keras.tree.flatten(self.group[1].x)[0]
         return len(first) if hasattr(first, "__len__") and hasattr(first, "dtype") else 1
 
+    @property
+    def callbacks(self) -> list[Any]:
+        """All its callbacks, those of the tuner among them."""
+        return list(keras.tree.flatten(self._arguments["callbacks"]))
+
     # What callbacks ask of the member
 
     def write_back(self) -> None:
@@ -118,8 +123,7 @@ class Run:
         self._began = time.monotonic()
         self.model_proxy = ModelProxy(self.model, self)
         self.steps = steps
-        callbacks = keras.tree.flatten(self._arguments["callbacks"])
-        self._callbacks = RunCallbacks(callbacks, self.model_proxy, self.epochs, steps)
+        self._callbacks = RunCallbacks(self.callbacks, self.model_proxy, self.epochs, steps)
 
     def begin_epoch(self) -> np.ndarray | None:
         """Begins an epoch; returns the learning rates that callbacks set before each batch, if they do."""

@@ -13,10 +13,11 @@ from kt_suite.errors import InputError, KTSuiteError, rule
 from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.checkpoints import Keeper
+from kt_suite.executors.fused.discretion import FEWEST_RUNS, check_alike, obstacle_of_discretion
 from kt_suite.executors.fused.lane import Lane
 from kt_suite.executors.fused.planner import Planner
 from kt_suite.executors.fused.preparation import Preparation, holder_of
-from kt_suite.executors.fused.preview import obstacle_of_space, preview
+from kt_suite.executors.fused.preview import preview
 from kt_suite.executors.fused.reasons import obstacle_of_search
 from kt_suite.executors.fused.slots import num_slots
 from kt_suite.executors.fused.unfusable import Unfusable
@@ -38,7 +39,9 @@ class FusedExecutor(Executor):
         slots: Trials under way at most; by the oracle if ``None``: many where its proposals do not depend on results.
         shuffle: ``"shared"`` or ``"per_trial"``.
         memory_limit: Bytes that programs may take; half of what is free if ``None``.
-        only_if_it_pays: Whether to train one after the other where the space says that fusing is not worth it.
+        only_if_it_pays: Whether to train one after the other, without a word, what fusing would not make faster, and
+            what could look otherwise: proposals that follow from results, limits and pruners, callbacks and methods of
+            one's own.
 
     Raises:
         InputError: An argument out of its range.
@@ -76,7 +79,7 @@ class FusedExecutor(Executor):
         self._prepared_for = runner
         self._reason = obstacle_of_search(runner)
         if self._reason is None and self._only_if_it_pays:
-            self._reason = obstacle_of_space(runner)
+            self._reason = obstacle_of_discretion(runner)
         self._num_slots = self._given_slots or num_slots(runner)
 
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
@@ -139,7 +142,7 @@ class FusedExecutor(Executor):
 
     def notes(self) -> list[str]:
         notes, self._planner.notes = self._planner.notes, []
-        return notes
+        return [] if self._only_if_it_pays else notes
 
     def close(self) -> None:
         self._lanes, self._attempts = [], {}
@@ -161,6 +164,9 @@ class FusedExecutor(Executor):
             try:
                 with attempt.failing() as failure:
                     self._preparation.prepare(attempt)
+                    if self._only_if_it_pays:
+                        for run in attempt.runs:
+                            check_alike(run.model, run.callbacks)
                     self._planner.add(attempt)
                     self._attempts[spec.trial_id] = attempt
                 yield from failure
@@ -173,6 +179,10 @@ class FusedExecutor(Executor):
 
     def _place(self) -> Iterator[Event]:
         """Puts runs that are ready into lanes."""
+        for attempt in self._planner.rare(self._lanes, FEWEST_RUNS) if self._only_if_it_pays else ():
+            del self._attempts[attempt.trial_id]
+            self._planner.forget(attempt)
+            self._train_alone(attempt.spec, ["too few trials are like it to make a program for"])
         for lane, runs, error in self._planner.place(self._lanes):
             if lane is not None:
                 self._planner.describe(lane)

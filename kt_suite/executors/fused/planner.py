@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -60,6 +61,13 @@ class Planner:
         """Whether memory allows for another run."""
         taken = sum(lane.nbytes for lane in lanes) + sum(self._bytes_of(run) for run in self._ready)
         return taken < self._limit or not (lanes or self._ready)
+
+    def rare(self, lanes: Sequence[Lane], fewest: int) -> list[Attempt]:
+        """Returns the attempts with a run of a kind that is new, and not worth a program: there are too few of it."""
+        known = {lane.key for lane in lanes} | self._measured.keys()
+        counts = Counter(run.group[0] for run in self._ready)
+        found = [run.attempt for run in self._ready if run.group[0] not in known and counts[run.group[0]] < fewest]
+        return list({id(attempt): attempt for attempt in found}.values())
 
     def _bytes_of(self, run: Run) -> int:
         measured = self._measured.get(run.group[0])

@@ -16,8 +16,6 @@ from kt_suite.seeds import generators_kept
 from kt_suite.space import Space
 
 _NUM_SAMPLES = 12
-# Making a program costs about as much as two trials of a small model one after the other.
-_FEWEST_TRIALS = 4
 # Multiply-adds of a row beyond which a step has enough work of its own: 32 rows keep a processor busy for ten times as
 # long as Keras takes to start the step. On an accelerator that is later.
 _MOST_OPERATIONS = 1e7
@@ -30,9 +28,6 @@ def obstacle_of_space(runner: Any) -> str | None:
     Args:
         runner: The tuner, with its hypermodel bound to the data.
     """
-    num_trials = runner.oracle.max_trials
-    if num_trials is not None and num_trials < _FEWEST_TRIALS:
-        return f"{num_trials} trials are too few to make a program for"
     try:
         model = _build(runner, runner.oracle.get_space())
         check_run(model, {"epochs": 1})

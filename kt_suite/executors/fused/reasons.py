@@ -38,11 +38,21 @@ def obstacle_of_search(runner: Any) -> str | None:
             return f"{type(runner).__name__} overrides {hook}, which acts in mid-epoch"
     if keras.backend.backend() not in ("tensorflow", "jax"):
         return f"the backend {keras.backend.backend()!r} is not fused: use tensorflow or jax"
+    if _runs_eagerly():
+        return "functions of TensorFlow run eagerly (tf.config.run_functions_eagerly)"
     if runner.distribution_strategy is not None or runner.distribution.is_given:
         return "each trial is distributed over devices of its own"
     callbacks = runner._fit_kwargs.get("callbacks")
     reasons = [obstacle(one) for one in copy_callbacks(callbacks)]
     return next((reason for reason in reasons if reason is not None), None)
+
+
+def _runs_eagerly() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.config.functions_run_eagerly())
 
 
 def check_run(model: Any, arguments: dict[str, Any]) -> None:
@@ -52,7 +62,11 @@ def check_run(model: Any, arguments: dict[str, Any]) -> None:
         Unfusable: It needs a training of its own.
     """
     kind = type(model)
-    own = [name for name in _OWN_TRAINING if getattr(kind, name, None) is not getattr(keras.Model, name, None)]
+    own = [
+        name
+        for name in _OWN_TRAINING
+        if name in vars(model) or getattr(kind, name, None) is not getattr(keras.Model, name, None)
+    ]
     reasons = [f"{kind.__name__} overrides {name}, which a stack does not call" for name in own]
     if getattr(model, "run_eagerly", False):
         reasons.append("the model is compiled with run_eagerly=True: leave it out")

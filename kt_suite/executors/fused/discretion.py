@@ -1,0 +1,140 @@
+"""What is left to inline training although it could be fused: where it would not pay, or could be noticed.
+
+Where nobody has asked for fused trials, a search must come to the same and look the same. Trials side by side begin
+before others have ended, which a script can notice by its own callbacks and methods, by limits that end a search, and
+by proposals and pruners that look at what has ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kt_suite.executors.fused.planner import free_memory
+from kt_suite.executors.fused.preview import obstacle_of_space
+from kt_suite.executors.fused.unfusable import Unfusable
+from kt_suite.executors.training import copy_callbacks
+from kt_suite.pruners.patience import PatiencePruner
+from kt_suite.pruners.threshold import ThresholdPruner
+from kt_suite.rows import leaves
+from kt_suite.trial import TrialStatus
+
+# Making a program takes about as long as two or three small trials one after the other.
+_FEWEST_TRIALS = 4
+FEWEST_RUNS = 3
+"""Runs of a kind that are worth a program."""
+
+_SEES_TRIALS_COME_AND_GO = (
+    "on_trial_begin",
+    "on_trial_end",
+    "pre_create_trial",
+    "on_epoch_begin",
+    "on_epoch_end",
+    "load_model",
+    "save_model",
+)
+# Callbacks that act on their own model alone, and write nowhere that runs share.
+_OF_ONE_RUN = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.TensorBoard,
+    keras.callbacks.TerminateOnNaN,
+)
+_JUDGE_A_TRIAL_BY_ITSELF = (PatiencePruner, ThresholdPruner)
+_OURS = ("kt_suite.", "keras_tuner.")
+
+
+def obstacle_of_discretion(runner: Any) -> str | None:
+    """Returns why a search that could be fused had better not be, where nobody asked for it; ``None`` if it may.
+
+    Args:
+        runner: The tuner, with the arguments of ``search``.
+    """
+    reason = _seen_from_outside(runner) or _too_few(runner.oracle) or _too_large(runner)
+    return reason or obstacle_of_space(runner)
+
+
+def _seen_from_outside(runner: Any) -> str | None:
+    oracle, limits = runner.oracle, runner._limits
+    if not _is_independent(oracle):
+        return "what is proposed follows from the results of earlier trials"
+    if runner.pruner is not None and type(runner.pruner) not in _JUDGE_A_TRIAL_BY_ITSELF:
+        return "trials are pruned by how those before them have ended"
+    for name in ("time_budget", "patience", "target"):
+        if getattr(limits, name) is not None:
+            return f"{name} may end the search, and would cut off trials under way"
+    for method in _SEES_TRIALS_COME_AND_GO:
+        if not getattr(type(runner), method).__module__.startswith(_OURS):
+            return f"{type(runner).__name__} overrides {method}, which expects one trial after the other"
+    return next(filter(None, map(_obstacle, copy_callbacks(runner._fit_kwargs.get("callbacks")))), None)
+
+
+def _is_independent(oracle: Any) -> bool:
+    """Whether an oracle's proposals do not follow from results, or only those of whole rungs."""
+    known = type(oracle).__module__.startswith(_OURS)
+    asynchronous = getattr(oracle, "asynchronous", False)
+    if hasattr(oracle, "max_pending"):
+        return bool(known and oracle.max_pending is None and not asynchronous)
+    return known and type(oracle).__name__ in ("RandomSearchOracle", "GridSearchOracle")
+
+
+def _too_few(oracle: Any) -> str | None:
+    if oracle.max_trials is None:
+        return None
+    left = oracle.max_trials - sum(trial.status in TrialStatus.FINISHED for trial in oracle.trials.values())
+    return f"{left} trials are too few to make a program for" if left < _FEWEST_TRIALS else None
+
+
+def _too_large(runner: Any) -> str | None:
+    """Returns what is wrong with data that would take much of the memory, or come from where reading is slow."""
+    held = leaves([*runner._fit_args, *(runner._fit_kwargs.get(name) for name in ("x", "y", "validation_data"))])
+    size = sum(int(getattr(leaf, "nbytes", 0)) for leaf in held if hasattr(leaf, "dtype"))
+    return "the data would take a large part of the memory" if size > free_memory() // 8 else None
+
+
+def _obstacle(callback: Any) -> str | None:
+    if type(callback) in _OF_ONE_RUN or getattr(callback, "acts_by_epoch", False):
+        return None
+    return f"the callback {type(callback).__name__} may expect one trial after the other"
+
+
+def check_alike(model: Any, callbacks: Any) -> None:
+    """Checks that a run comes to the same as inline, whatever its user has written.
+
+    Args:
+        model: Built and compiled.
+        callbacks: All of the run.
+
+    Raises:
+        Unfusable: It may not.
+    """
+    reasons = [reason for reason in map(_obstacle, callbacks) if reason is not None]
+    layers = list(model._flatten_layers(include_self=False))
+    is_sparse = keras.backend.backend() == "tensorflow" and type(model.optimizer) is not keras.optimizers.SGD
+    if is_sparse and any(isinstance(layer, keras.layers.Embedding) for layer in layers):
+        reasons.append(
+            f"{type(model.optimizer).__name__} steps on sparse gradients of embeddings, and not so in a stack"
+        )
+    activations = [getattr(layer, "activation", None) for layer in layers]
+    judges = keras.tree.flatten([model._compile_loss._user_loss, _metrics_of(model)])
+    for function in [*activations, *judges]:
+        if not _is_keras(function):
+            name = getattr(function, "__name__", type(function).__name__)
+            reasons.append(f"{name} is a function of your own, which may look at more than one row")
+    if reasons:
+        raise Unfusable(list(dict.fromkeys(reasons)))
+
+
+def _metrics_of(model: Any) -> Any:
+    metrics = model._compile_metrics
+    return [] if metrics is None else [metrics._user_metrics, metrics._user_weighted_metrics]
+
+
+def _is_keras(thing: Any) -> bool:
+    if thing is None or isinstance(thing, str):
+        return True
+    function = getattr(thing, "fn", None) or getattr(thing, "_fn", None) or thing
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return all(str(one).partition(".")[0] == "keras" for one in (module, type(thing).__module__) if one != "builtins")
