@@ -88,7 +88,7 @@ def test_trials_are_not_fused_on_torch_and_it_says_why(tmp_path: Path) -> None:
 @needs("jax")
 def test_stacks_on_jax_train_as_fit_does(tmp_path: Path) -> None:
     """The tests of equality, a few of each kind, with JAX under Keras."""
-    chosen = "dense_layers or batch_normalization_bare or valid_and_average or nested or adamw or huber or one_hot"
+    chosen = "dense_layers or valid_and_average or nested or adamw or huber or one_hot"
     tests = ROOT / "tests/unit/executors/fused/test_stack_equality.py"
     done = subprocess.run(
         [

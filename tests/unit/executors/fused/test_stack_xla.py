@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import pytest
 from keras import layers
 
 
+@pytest.mark.slow
 def test_xla_gives_the_same(assert_equals_fit: Any, images: Any) -> None:
     x, y = images
 

@@ -15,17 +15,22 @@ from kt_suite.executors.fused.stack import Data, Member, Options, Stack
 
 @pytest.fixture(autouse=True)
 def _plain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Double precision; and no tracing but for the slow tests, for a few batches are over before."""
+    """Double precision; and no tracing but where a test asks for it, for a few batches are over before."""
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    if request.node.get_closest_marker("slow") is None and keras.backend.backend() == "tensorflow":
+    if "traced" not in request.fixturenames and keras.backend.backend() == "tensorflow":
         monkeypatch.setattr(backend.TensorFlowBackend, "compile", lambda self, function, xla: function)
         monkeypatch.setattr("kt_suite.executors.fused.program._programs", {})
     keras.utils.set_random_seed(7)
     yield
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])
+
+
+@pytest.fixture
+def traced() -> None:
+    """Has programs be compiled."""
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import pytest
 from kt_suite.testing import assert_trains_alike
 
 layers = keras.layers
+_slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def _model(width: int, attend: Any) -> Any:
@@ -24,12 +26,17 @@ def _model(width: int, attend: Any) -> Any:
     "attend",
     [
         lambda x: layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True),
-        lambda x: layers.MultiHeadAttention(2, 3, value_dim=2, use_bias=False, output_shape=5)(x, x),
-        lambda x: layers.MultiHeadAttention(2, 2, use_gate=True, sliding_window=2)(x, x),
+        pytest.param(
+            lambda x: layers.MultiHeadAttention(2, 3, value_dim=2, use_bias=False, output_shape=5)(x, x),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda x: layers.MultiHeadAttention(2, 2, use_gate=True, sliding_window=2)(x, x), marks=pytest.mark.slow
+        ),
         lambda x: layers.Attention(use_scale=True)([x, x]),
-        lambda x: layers.Attention(score_mode="concat", use_scale=True)([x, x]),
+        _slow(lambda x: layers.Attention(score_mode="concat", use_scale=True)([x, x])),
         lambda x: layers.GroupNormalization(2)(x),
-        lambda x: layers.GroupNormalization(1, scale=False)(x),
+        _slow(lambda x: layers.GroupNormalization(1, scale=False)(x)),
     ],
 )
 def test_members_with_widths_of_their_own_train_as_alone(rows: Any, attend: Any) -> None:

@@ -47,7 +47,9 @@ def _model(layer: Any) -> Any:
     return model
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in ("flip", "rotation") else pytest.mark.slow) for kind in KINDS]
+)
 def test_images_have_the_mean_and_spread_of_keras(in_training: Any, kind: str) -> None:
     model = _model(KINDS[kind]())
     first, second = in_training([model, model], BATCH)
@@ -74,6 +76,7 @@ def test_images_stay_as_they_are_out_of_training() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced")
 def test_a_program_with_augmentation_compiles_but_not_by_xla() -> None:
     from kt_suite.executors.fused.stack import Data, Member, Options, Stack
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.testing import assert_trains_alike
 
 layers = keras.layers
+_slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 IMAGE, SEQUENCE = (5, 6, 2), (6, 2)
 
 
@@ -23,12 +25,15 @@ def _end() -> list[Any]:
     "middle",
     [
         lambda width: layers.DepthwiseConv2D(2, padding="same", depth_multiplier=2, activation="sigmoid"),
-        lambda width: layers.DepthwiseConv2D((2, 3), strides=2),
-        lambda width: layers.DepthwiseConv2D(2, dilation_rate=2, padding="same", use_bias=False),
+        _slow(lambda width: layers.DepthwiseConv2D((2, 3), strides=2)),
+        pytest.param(
+            lambda width: layers.DepthwiseConv2D(2, dilation_rate=2, padding="same", use_bias=False),
+            marks=pytest.mark.slow,
+        ),
         lambda width: layers.SeparableConv2D(width, 2, depth_multiplier=2, activation="relu"),
-        lambda width: layers.SeparableConv2D(width, 3, strides=2, padding="same"),
+        _slow(lambda width: layers.SeparableConv2D(width, 3, strides=2, padding="same")),
         lambda width: layers.Conv2DTranspose(width, 3, strides=2, padding="same", activation="tanh"),
-        lambda width: layers.Conv2DTranspose(width, (2, 4), strides=(3, 1)),
+        _slow(lambda width: layers.Conv2DTranspose(width, (2, 4), strides=(3, 1))),
     ],
 )
 def test_images(compiled: Any, rows: Any, middle: Any) -> None:
@@ -39,8 +44,8 @@ def test_images(compiled: Any, rows: Any, middle: Any) -> None:
 @pytest.mark.parametrize(
     "middle",
     [
-        lambda width: layers.DepthwiseConv1D(2, strides=2),
-        lambda width: layers.SeparableConv1D(width, 2, dilation_rate=2),
+        _slow(lambda width: layers.DepthwiseConv1D(2, strides=2)),
+        _slow(lambda width: layers.SeparableConv1D(width, 2, dilation_rate=2)),
         lambda width: layers.Conv1DTranspose(width, 2, strides=2),
     ],
 )

@@ -15,7 +15,9 @@ from kt_suite.testing import assert_trains_alike
 layers = keras.layers
 
 
-@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+@pytest.mark.parametrize(
+    "kind", [layers.SimpleRNN, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (layers.LSTM, layers.GRU))]
+)
 def test_members_with_units_of_their_own_train_as_alone(compiled: Any, rows: Any, kind: Any) -> None:
     models = [
         compiled((3, 2), kind(units, activation, go_backwards=True), layers.Dense(1))
@@ -29,7 +31,15 @@ def test_members_with_units_of_their_own_train_as_alone(compiled: Any, rows: Any
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
 def test_every_way_of_a_recurrent_layer(compiled: Any, rows: Any, kind: Any, options: Any) -> None:
     models = [compiled((3, 2), kind(units, **options), layers.Flatten(), layers.Dense(1)) for units in (4, 2)]
-    assert_trains_alike(models, rows(3, 2), rows(1), xla=not options)
+    assert_trains_alike(models, rows(3, 2), rows(1))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_xla_compiles_a_recurrent_layer(compiled: Any, rows: Any, kind: Any) -> None:
+    models = [compiled((3, 2), kind(units), layers.Dense(1)) for units in (4, 2)]
+    assert_trains_alike(models, rows(3, 2), rows(1), xla=True)
 
 
 @pytest.mark.slow
@@ -38,7 +48,8 @@ def test_a_gru_that_resets_before_its_product(compiled: Any, rows: Any) -> None:
     assert_trains_alike(models, rows(3, 2), rows(1))
 
 
-@pytest.mark.parametrize("mode", ["concat", pytest.param("mul", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["concat", "mul"])
 def test_both_ways_through_a_sequence(compiled: Any, rows: Any, mode: str) -> None:
     models = [
         compiled((3, 2), layers.Bidirectional(layers.GRU(units), merge_mode=mode), layers.Dense(1)) for units in (3, 2)
@@ -67,6 +78,7 @@ def test_the_same_layer_at_all_times(compiled: Any, rows: Any) -> None:
     assert_trains_alike(models, rows(3, 2), rows(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"dropout": 0.4}, {"recurrent_dropout": 0.4}])
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
 def test_dropout_has_the_mean_and_spread_of_keras(in_training: Any, kind: Any, options: Any) -> None:
