@@ -39,7 +39,7 @@ def bits(seeds: Any, place: int, shape: tuple[int, ...]) -> Any:
     """
     keys = mix(ops.bitwise_xor(seeds, _constant(place * 0x9E3779B9 & 0xFFFFFFFF)))
     keys = ops.reshape(keys, (-1, *([1] * len(shape))))
-    counters = ops.convert_to_tensor(_mixed(math.prod(shape)).reshape(1, *shape))
+    counters = ops.convert_to_tensor(_mixed(shape)[None])
     return ops.right_shift(mix(ops.bitwise_xor(counters, keys)), _constant(8))
 
 
@@ -55,12 +55,17 @@ def normal(first: Any, second: Any, dtype: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def _mixed(count: int) -> np.ndarray:
-    """Returns the hashes of the first counters."""
-    value = np.arange(count, dtype="uint32")
+def _mixed(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the hashes of counters, one for each place of ``shape``.
+
+    The counter of an entry does not depend on the size of the last axis, which padding makes longer where a neighbour
+    is wider. Those of neighbouring rows lie a golden section of all integers apart: no two meet.
+    """
+    rows = np.arange(math.prod(shape[:-1]), dtype="uint32") * np.uint32(0x9E3779B1)
+    value = rows[:, None] + np.arange(shape[-1] if shape else 1, dtype="uint32")
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         value = (value ^ (value >> np.uint32(shift))) * np.uint32(factor)
-    return np.asarray(value ^ (value >> np.uint32(16)))
+    return np.asarray(value ^ (value >> np.uint32(16))).reshape(shape)
 
 
 def _constant(value: int) -> Any:
