@@ -263,7 +263,9 @@ def compare_scores(rows: list[dict[str, Any]]) -> dict[str, float]:
     pairs = [pair for row in rows for pair in zip(row["best"], row["keras_tuner_best"], strict=True)]
     differences = [mine - theirs for mine, theirs in pairs]
     mean, count = statistics.fmean(differences), len(differences)
-    reach = float(stats.t.ppf(0.975, count - 1)) * statistics.stdev(differences) / count**0.5 if count > 1 else math.inf
+    if count < 2:
+        return {"pairs": count, "mean": mean, "low": -math.inf, "high": math.inf, "p": 1.0}
+    reach = float(stats.t.ppf(0.975, count - 1)) * statistics.stdev(differences) / count**0.5
     flipped = stats.permutation_test((differences,), statistics.fmean, permutation_type="samples", rng=0)
     return {"pairs": count, "mean": mean, "low": mean - reach, "high": mean + reach, "p": float(flipped.pvalue)}
 
