@@ -113,6 +113,7 @@ class Stack:
         self._views: list[View] = []
         self._rates: list[Any] = []
         self._group: Any = None
+        self._program: Any = None
         self._size = 0
         self._join(members)
         self._pack([Snapshot.of(view) for view in self._views])
@@ -160,6 +161,8 @@ class Stack:
     def _uses_xla(self) -> bool:
         if self.options.xla is not None:
             return self.options.xla
+        if self._program is not None and self._program.xla:
+            return True  # it is compiled
         return can_compile(self._group) and worth_compiling(self._group, self._feed, self.options.epochs - self.epoch)
 
     def _reconsider(self, seconds: float) -> None:
@@ -206,8 +209,7 @@ class Stack:
         was_warm = program.is_warm
         iterations = self._iterations()
         sums: list[Any] = [program.empty_sums()] * len(self._shards)
-        test_sums: list[Any] = sums
-        has_validated = False
+        test_sums, has_validated = sums, False
         chunks = self._feed.training(self.epoch, iterations, order)
         start = 0
         for chunk, is_last in chunks:
@@ -216,7 +218,8 @@ class Stack:
             start += steps
             has_validated = validate and is_last and self._feed.has_resident_validation
             validation = self._feed.validation() if has_validated else None
-            sums, test_sums = self._run(training, sums, validation, test_sums if has_validated else None)
+            empty = [program.empty_sums()] * len(self._shards) if has_validated else None
+            sums, test_sums = self._run(training, sums, validation, empty)
         self.epoch += 1
         logs = self._logs(sums, "")
         if was_warm:

@@ -151,6 +151,18 @@ def test_members_that_leave_free_calls_of_the_same_program(rows: Any, monkeypatc
     assert stack._program is program
 
 
+def test_what_xla_has_compiled_is_used_to_the_end(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kt_suite.executors.fused.stack.shard_size", lambda *_: 2)
+    members = [Member(model(4, seed=seed), seed) for seed in range(4)]
+    monkeypatch.setattr("kt_suite.executors.fused.stack.worth_compiling", lambda *_: True)
+    stack = Stack(members, Data(*rows), Options(batch_size=8, epochs=4))
+    program = stack._program
+    assert program.xla
+    monkeypatch.setattr("kt_suite.executors.fused.stack.worth_compiling", lambda *_: False)
+    stack.remove([0, 1, 2])
+    assert stack._program is program
+
+
 def test_shards_touch_no_more_than_the_cache_holds(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = stack_of([model(4)] * 2, rows)
     one = shards.step_bytes(stack._group, 8)
