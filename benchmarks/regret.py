@@ -17,6 +17,7 @@ Optuna's GP needs torch; without it, that column is left out.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -79,15 +80,21 @@ def rank(records: list[Record]) -> dict[str, float]:
 
 
 def summarize(records: list[Record]) -> list[list[str]]:
-    """Returns the rows of a table: median final regret, and worst of the seeds in brackets."""
+    """Returns the rows of a table: median final regret, and worst of the seeds in brackets.
+
+    Where some optimiser is missing seeds that another has, numbers of seeds stand behind. Ranks are those of the seeds
+    that all have.
+    """
     names = list(dict.fromkeys(record["optimizer"] for record in records))
     rows = [["problem", *names]]
     for problem in dict.fromkeys(record["problem"] for record in records):
         row = [problem]
+        num_seeds = len({one["seed"] for one in records if one["problem"] == problem})
         for name in names:
             mine = [one for one in records if (one["problem"], one["optimizer"]) == (problem, name)]
             final = [one["regret"][-1] for one in mine]
-            row.append(f"{np.median(final):.2g} ({max(final):.2g})" if final else "")
+            count = f" of {len(final)}" if len(final) < num_seeds else ""
+            row.append(f"{np.median(final):.2g} ({max(final):.2g}){count}" if final else "")
         rows.append(row)
     ranks = rank(records)
     rows.append(["mean rank", *(f"{ranks[name]:.2f}" for name in names)])
@@ -177,17 +184,16 @@ def compare(arguments: argparse.Namespace) -> None:
     chosen = [one for one in problems() if not arguments.only or one.name in arguments.only]
     known = {(one["problem"], one["seed"], one["optimizer"]): one for one in load(path)}
     known = {key: one for key, one in known.items() if key[2] not in arguments.again}
-    for problem in chosen:
+    for seed, problem in itertools.product(seeds, chosen):  # by seed: what is interrupted has some of every problem
         num_trials = min(problem.num_trials, 12) if arguments.quick else problem.num_trials
-        for seed in seeds:
-            for name in names:
-                key = (problem.name, seed, name)
-                if key not in known:
-                    known[key] = run(problem, name, seed, num_trials)
-                    print(*key, known[key]["regret"][-1], flush=True)
-                    store(path, {"records": [known[one] for one in sorted(known)]})
+        for name in names:
+            key = (problem.name, seed, name)
+            if key not in known and not arguments.show:
+                known[key] = run(problem, name, seed, num_trials)
+                print(*key, known[key]["regret"][-1], flush=True)
+                store(path, {"records": [known[one] for one in sorted(known)]})
     order = [(problem.name, seed, name) for problem in chosen for name in names for seed in seeds]
-    rows = summarize([known[key] for key in order])
+    rows = summarize([known[key] for key in order if key in known])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in cells]
@@ -205,6 +211,7 @@ def main() -> None:
     parser.add_argument("--again", nargs="*", default=(), help="names of optimisers to run anew")
     parser.add_argument("--timing", action="store_true", help="seconds of a suggestion, in place of regret")
     parser.add_argument("--quick", action="store_true", help="two seeds, fewer trials")
+    parser.add_argument("--show", action="store_true", help="only the table of what is stored")
     parser.add_argument("--name", default="regret", help="name of the stored file")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
