@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -88,7 +88,7 @@ class Trial:
         """Wall-clock time of the last attempt, once it has ended."""
         return None if self.started is None or self.ended is None else self.ended - self.started
 
-    @property
+    @functools.cached_property
     def standard_error(self) -> float | None:
         """The standard error of the score as a mean over folds, over runs without folds; ``None`` with fewer than two.
 
@@ -99,7 +99,11 @@ class Trial:
         scores = _means((run.fold, run.score) for run in self.runs) or {
             run.index: run.score for run in self.runs if run.score is not None
         }
-        return statistics.stdev(scores.values()) / math.sqrt(len(scores)) if len(scores) > 1 else None
+        if len(scores) < 2:
+            return None
+        mean = math.fsum(scores.values()) / len(scores)  # statistics.stdev takes fractions, a hundred times slower
+        squares = math.fsum((score - mean) ** 2 for score in scores.values())
+        return math.sqrt(squares / (len(scores) - 1) / len(scores))
 
     def run_label(self, index: int) -> str:
         """Returns what sets a run apart from the others of the trial, such as ``"fold 2"``."""
@@ -133,7 +137,7 @@ def _means(scores: Iterable[tuple[Any, float | None]]) -> dict[Any, float]:
     for key, score in scores:
         if key is not None and score is not None:
             found.setdefault(key, []).append(score)
-    return {key: statistics.fmean(values) for key, values in found.items()}
+    return {key: math.fsum(values) / len(values) for key, values in found.items()}
 
 
 _OWN_FIELDS = ("runs", "earlier", "event")

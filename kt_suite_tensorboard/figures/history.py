@@ -72,7 +72,7 @@ def _trials(search: Search, x: str) -> list[dict[str, Any]]:
             name=status.lower(),
             marker={"color": STATUS_COLORS[status], **point(len(trials))},
         )
-        if any(trial.standard_error for trial in trials) and len(trials) <= 500:
+        if len(trials) <= 500 and any(trial.standard_error for trial in trials):
             trace["error_y"] = {"array": [trial.standard_error for trial in trials], "thickness": 1, "width": 2}
         data.append(fast(trace, len(trials)))
     for status, symbol in ((PRUNED, "triangle-down"), (FAILED, "x")):

@@ -6,7 +6,7 @@ import html
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from kt_suite_tensorboard.search import COMPLETED, FAILED, PRUNED, RUNNING, Trial
@@ -62,8 +62,8 @@ class View:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the view as values that JSON can hold: numbers that are not finite become null."""
-        result = finite(asdict(self))
-        return dict(result)
+        fields_of = {field.name: getattr(self, field.name) for field in fields(self)}
+        return dict(finite({**fields_of, "choices": [asdict(choice) for choice in self.choices]}))
 
 
 def choose(options: Mapping[str, str], name: str, label: str, among: Sequence[str], default: str = "") -> Choice:

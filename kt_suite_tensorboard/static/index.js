@@ -18,7 +18,7 @@ const source = {
     fetched("figure", [["view", view], ...keys.map((key) => ["search", key]), ...Object.entries(options)]),
   plotly: () =>
     new Promise((resolve, reject) => {
-      document.head.append(element("script", { src: "plotly.min.js", onload: resolve, onerror: reject }));
+      document.head.append(element("script", { src: "plotly.min.js", onload: resolve, onerror: () => reject(new Error("Plotly does not load")) }));
     }),
 };
 

@@ -102,7 +102,13 @@ export class Page {
       const others = view === "history" ? [...this.overlaid].filter((key) => key !== this.key) : [];
       return this.source.figure([this.key, ...others], view, options);
     };
-    this.panels = views.map((view) => new Panel(view, { figure }, (id) => this.mark(id)));
+    const load = () =>
+      this.source.plotly().catch((error) => {
+        this.plotly = null; // to be tried again
+        throw error;
+      });
+    const ready = () => (this.plotly ??= load());
+    this.panels = views.map((view) => new Panel(view, { figure, ready }, (id) => this.mark(id)));
     this.views.replaceChildren(...this.panels.map((panel) => panel.root));
     if (!this.hasPlotly) {
       const text = "Plotly is not installed where TensorBoard runs: pip install plotly, then start TensorBoard again.";
@@ -114,7 +120,7 @@ export class Page {
         for (const entry of entries) {
           const panel = this.panels.find((one) => one.root === entry.target);
           panel.isVisible = entry.isIntersecting;
-          if (panel.isVisible && this.plotly) {
+          if (panel.isVisible && this.shown) {
             panel.mark(this.markedTrial());
             panel.refresh();
           }
@@ -123,11 +129,6 @@ export class Page {
       { rootMargin: "300px" },
     );
     for (const panel of this.panels) watcher.observe(panel.root);
-    // The table is there first: the library for the figures is large.
-    this.source.plotly().then(() => {
-      this.plotly = true;
-      for (const panel of this.panels) panel.invalidate();
-    });
   }
 
   show(key) {
@@ -166,7 +167,7 @@ export class Page {
     this.table.update(copy);
     this.drawSummary(copy);
     this.facts.replaceChildren(...copy.facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
-    await Promise.all(this.panels.map((panel) => (this.plotly ? panel.invalidate() : null)));
+    await Promise.all(this.panels.map((panel) => panel.invalidate()));
   }
 
   drawSummary(copy) {

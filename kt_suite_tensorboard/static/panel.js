@@ -13,7 +13,8 @@ function inTurn(draw) {
 }
 
 export class Panel {
-  // `source.figure(view, options)` gives the view; `onMark` hears of a click on a trial.
+  // `source.figure(view, options)` gives the view, `source.ready()` waits for what draws it; `onMark` hears of a click
+  // on a trial.
   constructor(view, source, onMark) {
     this.view = view;
     this.source = source;
@@ -42,7 +43,8 @@ export class Panel {
     this.isStale = false;
     try {
       const marked = this.marked ? { marked: this.marked.id } : {};
-      const answer = await this.source.figure(this.view.name, { ...this.options, ...marked });
+      // The library is large, and keeps the page busy while it loads: only now, when the table is there.
+      const [answer] = await Promise.all([this.source.figure(this.view.name, { ...this.options, ...marked }), this.source.ready()]);
       if (answer.error) await inTurn(() => this.show({ data: [], layout: {}, choices: [], hint: "", note: answer.error }));
       else await inTurn(() => this.show(answer));
     } catch (error) {
