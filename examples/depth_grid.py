@@ -30,7 +30,7 @@ def data() -> tuple[Any, Any]:
     return make_classification(n_samples=1000, n_features=20, n_informative=2, n_redundant=10, random_state=0)
 
 
-def search(epochs: int = 30, directory: str = "searches") -> Any:
+def search(epochs: int = 20, directory: str = "searches") -> Any:
     """Returns the tuner after its search."""
     tuner = kts.GridSearch(
         build,
