@@ -174,14 +174,14 @@ def test_small_random_networks(assert_equals_fit: Any, case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(PLAN, max_examples=30)
+@settings(PLAN, max_examples=12)
 @given(case=cases(("rows", "images"), 4))
 def test_random_networks(assert_equals_fit: Any, case: Case) -> None:
     check(assert_equals_fit, case)
 
 
 @pytest.mark.slow
-@settings(PLAN, max_examples=10)
+@settings(PLAN, max_examples=6)
 @given(case=cases(("times",), 2))
 def test_random_networks_over_times(assert_equals_fit: Any, case: Case) -> None:
     check(assert_equals_fit, case)
