@@ -100,7 +100,8 @@ def test_rows_hold_the_scores_of_each_task_or_the_standard_error(
         assert answer["tasks"] == tasks
         assert rows(answer)[0]["tasks"] == pytest.approx([0.55, 0.8])
     with contextlib.closing(Storage.open(tmp_path / "tasks", read_only=True)) as storage:
-        assert [row["error"] for row in rows(answer)] == [trial.standard_error for trial in storage.trials()]
+        expected = [trial.standard_error for trial in storage.trials()]
+    assert [row["error"] for row in rows(answer)] == pytest.approx(expected)
     # Of 0.6 and 0.75, the means of the two folds; a score over tasks is relative to other trials, and has none.
     assert rows(answer)[0]["error"] == (None if error is None else pytest.approx(error))
 
