@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 
 from kt_suite.executors.base import ReportHandler
+from kt_suite.executors.cores import num_cores
 from kt_suite.executors.shared_data import FileStore
 from kt_suite.executors.workers import Worker, WorkerExecutor, WorkerLostError, check_count, not_picklable
 
@@ -66,7 +67,7 @@ class ProcessExecutor(WorkerExecutor):
         check_count("workers", workers)
         check_count("threads", threads)
         self._gpus = _visible_gpus()
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = num_cores()
         self._num_workers = workers or len(self._gpus) or self._cores
         self._threads = threads or max(1, self._cores // self._num_workers)
         self._directory: Path | None = None

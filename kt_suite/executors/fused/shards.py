@@ -12,7 +12,6 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
+from kt_suite.executors.cores import num_cores
 from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.feed import row_entries
 
@@ -104,11 +104,6 @@ def on_all_cores(function: Callable[[Shard], T], shards: Sequence[Shard], *, fir
 @functools.cache
 def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(num_cores(), thread_name_prefix="fused")
-
-
-def num_cores() -> int:
-    """Returns the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shard_size(group: Any, batch_size: int, count: int) -> int:
