@@ -21,18 +21,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from throughput import build_mlp
+from throughput import build_mlp, digits
 
 TRIALS, FOLDS, EPOCHS = 32, 5, 20
 RESULT = Path(__file__).parent / "results" / "folds.json"
-
-
-def data() -> tuple[Any, Any]:
-    """Returns digits, and their labels."""
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
-    return (x / 16).astype("float32"), y
 
 
 def search() -> dict[str, Any]:
@@ -43,7 +35,7 @@ def search() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         options = {"executor": "fused", "cross_validation": FOLDS, "score": "last", "tensorboard": None}
         tuner = kts.RandomSearch(build_mlp, "val_accuracy", max_trials=TRIALS, seed=0, directory=directory, **options)
-        tuner.search(*data(), epochs=EPOCHS, verbose=0)
+        tuner.search(*digits(), epochs=EPOCHS, verbose=0)
         trials = [trial.record for trial in tuner.oracle.trials.values()]
     found = [{"values": trial.values, "scores": trial.fold_scores} for trial in trials]
     return {"trials": found, "searched": time.perf_counter() - began}
@@ -56,7 +48,7 @@ def loop(trials: list[dict[str, Any]]) -> dict[str, Any]:
 
     import kt_suite as kts
 
-    x, y = data()
+    x, y = digits()
     began, scores = time.perf_counter(), []
     for number, trial in enumerate(trials):
         scores.append([])

@@ -15,34 +15,20 @@ import json
 import os
 import tempfile
 import time
-from typing import Any
 
-os.environ["KERAS_BACKEND"] = "jax"
+from throughput import build_mlp, digits
 
-
-def build(hp: Any) -> Any:
-    """Returns an MLP whose learning rate and dropout are tuned."""
-    import keras
-
-    dropout = hp.Float("dropout", 0.0, 0.5)
-    hidden = [keras.layers.Dense(128, "relu"), keras.layers.Dropout(dropout), keras.layers.Dense(128, "relu")]
-    model = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10, "softmax")])
-    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+os.environ["KERAS_BACKEND"] = "jax"  # before Keras is imported
 
 
 def seconds(executor: str, num_trials: int, epochs: int) -> tuple[float, float]:
     """Returns how long a search takes, and its best score."""
-    from sklearn.datasets import load_digits
-
     import kt_suite as kts
 
-    x, y = load_digits(return_X_y=True)
-    x = (x / 16).astype("float32")
+    x, y = digits()
     with tempfile.TemporaryDirectory() as directory:
         tuner = kts.RandomSearch(
-            build,
+            build_mlp,
             objective="val_accuracy",
             max_trials=num_trials,
             executor=executor,

@@ -81,6 +81,14 @@ def _compiled(model: Any, hp: Any) -> Any:
 BUILDS = {"learning_rate": build_mlp, "depth": build_depth, "cnn": build_cnn, "hyperband": build_mlp}
 
 
+def digits() -> tuple[Any, Any]:
+    """Returns scikit-learn's digits, and their labels."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype("float32"), y
+
+
 def run_arm(case: str, arm: str, num_trials: int, seed: int) -> None:
     """Runs one search in this process, and prints what it took and came to as JSON."""
     began = time.perf_counter()
@@ -93,11 +101,9 @@ def run_arm(case: str, arm: str, num_trials: int, seed: int) -> None:
 
         options = {}
     import keras
-    from sklearn.datasets import load_digits
 
     _ = tuners.RandomSearch, keras.Sequential
-    x, y = load_digits(return_X_y=True)
-    x = (x / 16).astype("float32")
+    x, y = digits()
     imported = time.perf_counter()
     common = {"objective": "val_accuracy", "seed": seed, "directory": "projects", **options}
     if case == "hyperband":
@@ -116,15 +122,18 @@ def run_arm(case: str, arm: str, num_trials: int, seed: int) -> None:
     ended = time.perf_counter()
     phase_seconds = phases.seconds(imported - began, ended - began)
     trials = [trial for trial in tuner.oracle.trials.values() if trial.status == "COMPLETED"]
+    computed = time.process_time()
+    bound = arithmetic(case, trials, len(x)) if arm == "kt_suite" else {}
     found = {
         "imports": imported - began,
         "seconds": ended - began,
-        "cpu": time.process_time(),
+        "cpu": computed,
         "trials": len(trials),
         "scores": [trial.score for trial in trials],
         "phases": phase_seconds,
         "explained": tuner.explain_execution() if arm == "kt_suite" else "",
-        "bound": arithmetic(case, trials, len(x)) if arm == "kt_suite" else {},
+        "bound": bound,
+        "aside": time.perf_counter() - ended,
     }
     print(json.dumps(found))
 
@@ -205,7 +214,8 @@ def measure(case: str, arm: str, num_trials: int, seed: int) -> dict[str, Any]:
         wall = time.perf_counter() - began
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    return {**json.loads(done.stdout.splitlines()[-1]), "wall": wall}
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "wall": wall - found["aside"]}  # without what the benchmark computes for itself
 
 
 def compare(case: str, options: argparse.Namespace) -> dict[str, Any]:
