@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from pathlib import Path
 
 from throughput import build_mlp, digits
 
@@ -47,19 +48,24 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[8, 64, 256, 1024])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--alone", type=int, default=4, help="trials trained one after the other")
+    parser.add_argument("--output", type=Path, help="file for the figures as JSON, written anew after each search")
     arguments = parser.parse_args()
     import jax
 
+    jax.block_until_ready(jax.numpy.ones((8, 8)) @ jax.numpy.ones((8, 8)))  # opens the device, for all that follow
     took, best = seconds("inline", arguments.alone, arguments.epochs)
     alone = took / arguments.alone
-    device = str(jax.devices()[0])
+    device = jax.devices()[0].device_kind
     print(f"{device}: one after the other {alone:.2f} s a trial of {arguments.epochs} epochs, best {best:.4f}")
-    rows = []
+    rows: list[dict[str, float]] = []
+    figures = {"device": device, "epochs": arguments.epochs, "alone_seconds": alone, "fused": rows}
     for num_trials in arguments.trials:
         took, best = seconds("fused", num_trials, arguments.epochs)
         rows.append({"trials": num_trials, "seconds": took, "best": best, "ratio": alone * num_trials / took})
         print(f"fused, {num_trials:5d} trials: {took:7.2f} s, best {best:.4f}, {rows[-1]['ratio']:.1f} times")
-    print(json.dumps({"device": device, "epochs": arguments.epochs, "alone_seconds": alone, "fused": rows}))
+        if arguments.output is not None:
+            arguments.output.write_text(json.dumps(figures))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

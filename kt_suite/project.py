@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import shutil
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from kt_suite.errors import ProjectError, rule
 from kt_suite.storage import Storage, is_draft
@@ -102,11 +105,20 @@ def versions() -> dict[str, str]:
 
 def devices() -> list[str]:
     """Returns what the machine of the driver can compute with, each as a text."""
+    return [f"{os.cpu_count()} CPU cores", *_accelerators()]
+
+
+def _accelerators() -> list[str]:
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return [str(device.device_kind) for device in jax.local_devices() if device.platform != "cpu"]
+    if backend == "torch":
+        torch = importlib.import_module("torch")  # of Keras, not a requirement of this package
+        return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     import tensorflow as tf
 
-    found = [f"{os.cpu_count()} CPU cores"]
-    for device in tf.config.list_physical_devices():
-        if device.device_type != "CPU":
-            name = tf.config.experimental.get_device_details(device).get("device_name", device.device_type)
-            found.append(str(name))
-    return found
+    details = tf.config.experimental.get_device_details
+    found = [device for device in tf.config.list_physical_devices() if device.device_type != "CPU"]
+    return [str(details(device).get("device_name", device.device_type)) for device in found]

@@ -31,6 +31,9 @@ class Backend(Protocol):
     def has_accelerator(self) -> bool:
         """Whether programs run on a GPU or TPU."""
 
+    def free_memory(self) -> int | None:
+        """Returns the bytes of the accelerator that are free; ``None`` where that is not known."""
+
 
 class TensorFlowBackend:
     """TensorFlow: a tape, ``tf.while_loop`` and ``tf.function``."""
@@ -79,6 +82,10 @@ class TensorFlowBackend:
         """Whether programs run on a GPU or TPU."""
         return any(device.device_type in ("GPU", "TPU") for device in self._tf.config.list_logical_devices())
 
+    def free_memory(self) -> int | None:
+        """Returns ``None``: TensorFlow tells what it has taken, but not what it may take."""
+        return None
+
 
 class JaxBackend:
     """JAX: ``value_and_grad``, ``lax.fori_loop`` and ``jit``; always compiled by XLA."""
@@ -119,6 +126,13 @@ class JaxBackend:
         import jax
 
         return bool(jax.default_backend() != "cpu")
+
+    def free_memory(self) -> int | None:
+        """Returns the bytes of the accelerator that are free; ``None`` where that is not known."""
+        import jax
+
+        found = jax.local_devices()[0].memory_stats() or {}
+        return int(found["bytes_limit"] - found["bytes_in_use"]) if "bytes_limit" in found else None
 
 
 @functools.cache

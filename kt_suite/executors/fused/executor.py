@@ -80,7 +80,7 @@ class FusedExecutor(Executor):
         self._reason = obstacle_of_search(runner)
         if self._reason is None and self._only_if_it_pays:
             self._reason = obstacle_of_discretion(runner)
-        self._num_slots = self._given_slots or num_slots(runner)
+        self._num_slots = self._given_slots or (num_slots(runner) if self._reason is None else 1)
 
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
         super().open(runner, report, should_stop)

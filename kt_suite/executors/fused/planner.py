@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.lane import Lane
 from kt_suite.executors.fused.widths import width_classes
@@ -30,13 +32,18 @@ class Planner:
     """
 
     def __init__(self, memory_limit: int | None) -> None:
-        self._limit = memory_limit or free_memory() // 2
+        self._given_limit = memory_limit
         self._ready: list[Run] = []
+        self._ready_bytes = 0
         self._measured: dict[Any, int] = {}
         self.groups: dict[str, set[str]] = {}
         self.reasons: dict[str, list[str]] = {}
         self.notes: list[str] = []
         self.num_lanes = 0
+
+    @functools.cached_property
+    def _limit(self) -> int:
+        return self._given_limit or free_memory() // 2
 
     # Trials that train alone
 
@@ -52,14 +59,20 @@ class Planner:
     def add(self, attempt: Attempt) -> None:
         """Takes in the runs of an attempt."""
         self._ready += attempt.runs
+        self._ready_bytes += sum(map(self._bytes_of, attempt.runs))
 
     def forget(self, attempt: Attempt) -> None:
         """Drops the runs of an attempt that wait for a place."""
-        self._ready = [run for run in self._ready if run.attempt is not attempt]
+        if self._ready:
+            self._wait([run for run in self._ready if run.attempt is not attempt])
+
+    def _wait(self, runs: list[Run]) -> None:
+        """Has these runs wait for a place, and no others."""
+        self._ready, self._ready_bytes = runs, sum(map(self._bytes_of, runs))
 
     def has_room(self, lanes: Sequence[Lane]) -> bool:
         """Whether memory allows for another run."""
-        taken = sum(lane.nbytes for lane in lanes) + sum(self._bytes_of(run) for run in self._ready)
+        taken = sum(lane.nbytes for lane in lanes) + self._ready_bytes
         return taken < self._limit or not (lanes or self._ready)
 
     def rare(self, lanes: Sequence[Lane], fewest: int) -> list[Attempt]:
@@ -79,7 +92,8 @@ class Planner:
         Yields:
             A lane that is new or has got runs, with these; or ``None``, runs that could not be placed, and why.
         """
-        ready, self._ready = self._ready, []
+        ready = self._ready
+        self._wait([])
         for key in dict.fromkeys(run.group[0] for run in ready):
             runs = [run for run in ready if run.group[0] == key]
             for lane in [one for one in lanes if one.key == key and one.num_free]:
@@ -96,7 +110,7 @@ class Planner:
         while runs:
             room = self._room(runs, lanes)
             if not room:
-                self._ready += runs
+                self._wait(self._ready + runs)
                 return
             first, runs = runs[:room], runs[room:]
             lane, placed, error = self._trying(self._open, first)
@@ -124,7 +138,7 @@ class Planner:
         self._measured[key] = max(self._measured.get(key, 0), lane.stack.nbytes)
         fitting = max(1, self._limit // max(1, lane.stack.nbytes))
         if len(runs) > fitting:
-            self._ready += runs[fitting:]
+            self._wait(self._ready + runs[fitting:])
             lane.remove(runs[fitting:])
             lane.size = fitting
             del runs[fitting:]
@@ -147,7 +161,13 @@ class Planner:
 
 
 def free_memory() -> int:
-    """Returns the bytes that programs may use: of the first accelerator where there is one, else of the system."""
+    """Returns the bytes that programs may use: of the system, and of the accelerator where it says what it has."""
+    on_device = backends.current().free_memory()
+    return system_memory() if on_device is None else min(on_device, system_memory())
+
+
+def system_memory() -> int:
+    """Returns the bytes of the system that are free."""
     try:
         pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
