@@ -142,6 +142,7 @@ def arithmetic(case: str, trials: list[Any], num_rows: int) -> dict[str, float]:
     """Returns the operations that the trials' layers need, unpadded, and how many a second the machine does."""
     import tensorflow as tf
 
+    from kt_suite.executors.fused.view import view_of
     from kt_suite.executors.fused.widths import operations
 
     needed = 0.0
@@ -149,7 +150,7 @@ def arithmetic(case: str, trials: list[Any], num_rows: int) -> dict[str, float]:
         epochs = trial.record.epochs if case == "hyperband" else EPOCHS
         # Forward, and backward to weights and to inputs; validation goes forward only.
         passes = 3 * NUM_TRAINING + (num_rows - NUM_TRAINING)
-        needed += 2.0 * operations(BUILDS[case](trial.hyperparameters)) * passes * epochs
+        needed += 2.0 * operations(view_of(BUILDS[case](trial.hyperparameters))) * passes * epochs
     square = tf.random.normal((2048, 2048))
     seconds = []
     for _ in range(6):

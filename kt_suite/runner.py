@@ -236,11 +236,11 @@ class TrialRunner(keras_tuner.Tuner):  # type: ignore[misc]
             self._write_build_config(model, self._spec.directory)
 
     def _go_on_from(self, directory: str, model: Any) -> None:
-        path = state_path(directory, self._monitors[-1].run)
+        run = self._monitors[-1].run
         with maybe_distribute(self.distribution_strategy):
             if not model.built:
-                model.build_from_config(json.loads(path.with_name(BUILD_CONFIG).read_text(encoding="utf-8")))
-            load_state(model, path)
+                model.build_from_config(json.loads(Path(directory, BUILD_CONFIG).read_text(encoding="utf-8")))
+            load_state(model, directory, run)
 
     def _monitor(self, trial: Trial, run: int, validates_each_epoch: bool) -> Any:
         objective = self.oracle.objective

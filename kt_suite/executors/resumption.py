@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kt_suite.executors.training import RunMonitor, load_state, save_state
+from kt_suite.executors.training import RunMonitor, read_state, save_state
 
 
 @dataclass
@@ -105,7 +105,7 @@ def restore_model(model: Any, progress: RunProgress, directory: str | Path) -> N
     """Brings a model that was just built to where the lost one was."""
     if not model.built:
         model.build_from_config(progress.build_config)
-    load_state(model, Path(directory, progress.files[0]))
+    read_state(model, Path(directory, progress.files[0]))
 
 
 def history_of(monitor: RunMonitor) -> Any:

@@ -21,7 +21,7 @@ from kt_suite.trial import Decision, Report
 
 CHECKPOINT = "checkpoint.weights.h5"
 CHECKPOINTS = "checkpoint*.weights.h5"
-STATES = "state_*.weights.h5"
+STATES = "state_*"
 BUILD_CONFIG = "build_config.json"
 # A full collection takes as long as a tiny trial; models are freed soon enough by one every few runs.
 _COLLECT_EVERY = 8
@@ -250,7 +250,12 @@ def load_weights(model: Any, path: str | Path) -> None:
 
 def state_path(directory: str | Path, run: int) -> Path:
     """Returns the file that keeps the state of a run after its last epoch."""
-    return Path(directory) / STATES.replace("*", str(run))
+    return Path(directory) / f"state_{run}.weights.h5"
+
+
+def fused_state_path(directory: str | Path, run: int) -> Path:
+    """Returns the file in place of it that a stack leaves, whose Keras models may have no variables."""
+    return Path(directory) / f"state_{run}.npz"
 
 
 def save_state(model: Any, path: str | Path) -> None:
@@ -258,7 +263,19 @@ def save_state(model: Any, path: str | Path) -> None:
     model.save_weights(path)
 
 
-def load_state(model: Any, path: str | Path) -> None:
+def load_state(model: Any, directory: str | Path, run: int) -> None:
+    """Reads the state of a run after its last epoch, the optimizer's included, whatever has left it."""
+    if (path := fused_state_path(directory, run)).exists():
+        from kt_suite.executors.fused.snapshot import Snapshot
+        from kt_suite.executors.fused.view import view_of
+
+        view = view_of(model)
+        Snapshot.read(path, view).write(view)
+        return
+    read_state(model, state_path(directory, run))
+
+
+def read_state(model: Any, path: str | Path) -> None:
     """Reads what :func:`save_state` wrote, the optimizer's state included."""
     model.optimizer.build(model.trainable_variables)
     model.load_weights(path)

@@ -48,7 +48,8 @@ def assert_trains_alike(
     """
     import keras
 
-    from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+    from kt_suite.executors.fused.member import Data, Member, Options
+    from kt_suite.executors.fused.stack import Stack
 
     members = [Member(model, seed) for seed, model in enumerate(models)]
     options = Options(batch_size=batch_size, shuffle=None, xla=xla, epochs=epochs)

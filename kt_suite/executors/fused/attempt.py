@@ -16,7 +16,7 @@ from kt_suite.errors import KTSuiteError
 from kt_suite.executors.base import Event, ReportHandler, TrialSpec
 from kt_suite.executors.fused.callbacks import ModelProxy, RunCallbacks
 from kt_suite.executors.fused.lazy import make_variables
-from kt_suite.executors.fused.stack import Data, Member, Options
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.trial import Decision, Report
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kt_suite.executors.fused.attempt import Attempt, Run
-from kt_suite.executors.training import run_checkpoint, save_state, save_weights, state_path
+from kt_suite.executors.training import fused_state_path, run_checkpoint, save_weights
 from kt_suite.objective import to_loss
 
 # Files take longer than training a small model. Trials a little below the best ones are remembered, as some of those
@@ -63,8 +63,7 @@ class Keeper:
         """Takes what is needed of a run that has ended, while it is still in its stack."""
         spec = run.attempt.spec
         if spec.keeps_state:
-            run.write_back()
-            save_state(run.model, state_path(spec.directory, run.monitor.run))
+            run.lane.snapshot(run).save(fused_state_path(spec.directory, run.monitor.run))
         if self._keep and (not self._is_best_kept or run.monitor.best_epoch is None):
             run.best = run.weights()
 

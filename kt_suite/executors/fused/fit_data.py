@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kt_suite.executors.fused.stack import Data, Options
+from kt_suite.executors.fused.member import Data, Options
 from kt_suite.executors.fused.streams import is_stream
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.subset import choose, cut_fit_arguments

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from kt_suite.executors.fused.attempt import Run
-from kt_suite.executors.fused.stack import Data, Options, Stack
+from kt_suite.executors.fused.member import Data, Options
+from kt_suite.executors.fused.snapshot import Snapshot
+from kt_suite.executors.fused.stack import Stack
 
 
 class Lane:
@@ -32,7 +34,7 @@ class Lane:
         self.stack = Stack([run.member for run in self.runs], data, options)
         self.size = len(self.runs)
         self.epochs_done = 0
-        self._weights: Callable[[int], list[np.ndarray]] | None = None
+        self._on_host: dict[bool, Callable[[int], Snapshot]] = {}
         widths = [run.group[0][0].widths for run in self.runs]
         self.widths = tuple(map(max, zip(*widths, strict=True)))
         self._number()
@@ -61,7 +63,7 @@ class Lane:
 
     def take_in(self, runs: list[Run]) -> Lane:
         """Takes in runs that fit; returns itself."""
-        self._weights = None
+        self._on_host = {}
         self.stack.add([run.member for run in runs])
         self.runs += runs
         self._number()
@@ -80,20 +82,24 @@ class Lane:
         for position in positions:
             self.runs[position].lane = None
         self.runs = [run for run in self.runs if id(run) not in gone]
-        self._weights = None
+        self._on_host = {}
         if self.runs:
             self.stack.remove(positions)
         self._number()
 
     def weights(self, run: Run) -> list[np.ndarray]:
-        """Returns the weights of a run; those of all come off the device together, once an epoch."""
-        if self._weights is None:
-            self._weights = self.stack.host_weights()
-        return self._weights(run.position)
+        """Returns the weights of a run, in memory of their own."""
+        return [np.array(weight) for weight in self.snapshot(run, weights_only=True).weights]
+
+    def snapshot(self, run: Run, *, weights_only: bool = False) -> Snapshot:
+        """Returns the state of a run; those of all come off the device together, once an epoch."""
+        if weights_only not in self._on_host:
+            self._on_host[weights_only] = self.stack.on_host(weights_only=weights_only)
+        return self._on_host[weights_only](run.position)
 
     def load(self, run: Run) -> None:
         """Has a run take weights and optimizer from its Keras model."""
-        self._weights = None
+        self._on_host = {}
         self.stack.load(run.position)
 
     def train_epoch(self, rates: Sequence[np.ndarray | None]) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ class Lane:
         Args:
             rates: Of each run, the learning rates that its callbacks set before each batch, if they do.
         """
-        self._weights = None
+        self._on_host = {}
         validates = any(run.is_validated for run in self.runs)
         logs = self.stack.train_epoch(validate=validates, learning_rates=self._rates(rates))
         self.epochs_done += 1

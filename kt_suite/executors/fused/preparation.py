@@ -15,12 +15,14 @@ from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.fit_data import FitData
 from kt_suite.executors.fused.lazy import variables_later
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.reasons import check_run
 from kt_suite.executors.fused.skeleton import skeleton
-from kt_suite.executors.fused.stack import Data, Member, Options
+from kt_suite.executors.fused.snapshot import Snapshot
 from kt_suite.executors.fused.streams import input_shape
 from kt_suite.executors.fused.unfusable import Unfusable
-from kt_suite.executors.training import fresh_keras
+from kt_suite.executors.fused.view import view_of
+from kt_suite.executors.training import fresh_keras, fused_state_path
 from kt_suite.hypermodel import HyperModel, prepare_fit
 
 
@@ -62,9 +64,10 @@ class Preparation:
         model, monitor, arguments = self._build(attempt, plan, args, kwargs, building)
         _build_model(model, arguments["x"])
         check_run(model, arguments)
+        start = _start(attempt.spec, monitor.run, model)
         monitor._keeps_weights = False  # the keeper remembers them, where they may be needed
         rows = self._fit_data.rows(plan, attempt.spec.trial.data_share)
-        member = Member(model, monitor.seed, rows, plan.validation_rows, arguments.get("class_weight"))
+        member = Member(model, monitor.seed, rows, plan.validation_rows, arguments.get("class_weight"), start)
         return Run(attempt, model, monitor, arguments, member, self._group(model, arguments, plan), put_off)
 
     def _build(
@@ -114,13 +117,23 @@ def _prepare(
     if not isinstance(model, keras.Model):
         raise Unfusable([f"build returns a {type(model).__name__}, which is no Keras model"])
     holder._was_built = model.built
-    if spec.parent_directory is not None:
+    if spec.parent_directory is not None and not fused_state_path(spec.parent_directory, monitor.run).exists():
         holder._go_on_from(spec.parent_directory, model)
     options = holder._fit_options(trial, {**kwargs, "callbacks": [*own, monitor]})
     options = prepare_fit(holder.hypermodel, trial.hyperparameters, model, *args, **options)
     bound = inspect.signature(keras.Model.fit).bind(model, *args, **options)
     bound.apply_defaults()
     return model, monitor, {name: value for name, value in bound.arguments.items() if name != "self"}
+
+
+def _start(spec: TrialSpec, run: int, model: Any) -> Snapshot | None:
+    """Returns the state that a stack has left of the run's first epochs, if any."""
+    if spec.parent_directory is None or not (path := fused_state_path(spec.parent_directory, run)).exists():
+        return None
+    start = Snapshot.read(path, view_of(model))
+    if start.rate is not None:
+        model.optimizer.learning_rate = start.rate
+    return start
 
 
 def _build_model(model: Any, x: Any) -> None:

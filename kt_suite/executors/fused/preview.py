@@ -11,6 +11,7 @@ from kt_suite.executors.fused.lazy import variables_later
 from kt_suite.executors.fused.reasons import check_run
 from kt_suite.executors.fused.skeleton import skeleton
 from kt_suite.executors.fused.unfusable import Unfusable
+from kt_suite.executors.fused.view import view_of
 from kt_suite.executors.fused.widths import operations
 from kt_suite.seeds import generators_kept
 from kt_suite.space import Space
@@ -37,7 +38,7 @@ def obstacle_of_space(runner: Any) -> str | None:
     except Exception:  # the trials will say
         return "the model of the default values cannot be built"
     most = _MOST_OPERATIONS * (_ACCELERATOR if has_accelerator() else 1.0)
-    if model.built and operations(model) > most:
+    if operations(view_of(model)) > most:
         return "each model keeps the device busy by itself"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,12 +25,14 @@ class Snapshot:
         slots: For each trainable variable, its optimizer variables by attribute.
         scalars: The optimizer's other variables by attribute.
         steps: Training steps taken.
+        rate: The learning rate; ``None`` where the optimizer has a schedule.
     """
 
     weights: list[np.ndarray]
     slots: list[dict[str, np.ndarray]]
     scalars: dict[str, float]
     steps: int
+    rate: float | None = None
 
     @classmethod
     def of(cls, view: View) -> Snapshot:
@@ -47,7 +50,39 @@ class Snapshot:
         scalars = {name: float(to_numpy(getattr(optimizer, name))) for name in scalars}
         return cls(weights, found, scalars, int(to_numpy(optimizer._iterations)))
 
-    def write(self, view: View, rate: float | None) -> None:
+    @classmethod
+    def read(cls, path: Path, view: View) -> Snapshot:
+        """Reads what :meth:`save` wrote of a model like this one."""
+        optimizer, count = view.model.optimizer, range(len(view.trainable))
+        with np.load(path, allow_pickle=False) as file:
+
+            def array(name: str, variable: Any) -> np.ndarray:
+                value = file[name]
+                # NumPy's file format does not know bfloat16.
+                return np.asarray(value.view(variable.dtype) if value.dtype.kind == "V" else value)
+
+            return cls(
+                [array(f"weight {number}", variable) for number, variable in enumerate(view.weights)],
+                [
+                    {
+                        name: array(f"{name} {index}", view.weights[view.trainable[index]])
+                        for name in view.optimizer.slots(optimizer)
+                    }
+                    for index in count
+                ],
+                {name: float(file[name]) for name in view.optimizer.scalars(optimizer)},
+                int(file["steps"]),
+                float(file["rate"]) if "rate" in file else None,
+            )
+
+    def save(self, path: Path) -> None:
+        """Writes it as a file."""
+        arrays: dict[str, Any] = {f"weight {number}": value for number, value in enumerate(self.weights)}
+        arrays |= {f"{name} {index}": value for index, slots in enumerate(self.slots) for name, value in slots.items()}
+        arrays |= {**self.scalars, "steps": self.steps} | ({} if self.rate is None else {"rate": self.rate})
+        np.savez(path, **arrays)
+
+    def write(self, view: View) -> None:
         """Sets a model and its optimizer."""
         optimizer = view.model.optimizer
         for variable, value in zip(view.weights, self.weights, strict=True):
@@ -62,8 +97,8 @@ class Snapshot:
                 getattr(optimizer, name)[index].assign(value)
         for name, number in self.scalars.items():
             getattr(optimizer, name).assign(number)
-        if rate is not None:
-            optimizer.learning_rate = rate
+        if self.rate is not None:
+            optimizer.learning_rate = self.rate
 
 
 def gather(group: Group, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
@@ -90,6 +125,11 @@ def gather(group: Group, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
 def scatter(group: Group, state: dict[str, Any], places: Sequence[int]) -> list[Snapshot]:
     """Returns the snapshots of members at these places, cut back to their own shapes."""
     return [snapshot_of(group, state, place, place) for place in places]
+
+
+def weights_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Returns a state without what only the optimizer knows."""
+    return {**state, "slots": [{} for _ in state["slots"]], "scalars": {}}
 
 
 def snapshot_of(group: Group, state: dict[str, Any], place: int, member: int) -> Snapshot:

@@ -2,92 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
-from kt_suite.executors.fused.axis import cut
 from kt_suite.executors.fused.compiling import can_compile, compile_seconds, worth_compiling
 from kt_suite.executors.fused.feed import Feed
 from kt_suite.executors.fused.graph import outputs_of
 from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import terms_of
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.metrics import measures_of
 from kt_suite.executors.fused.program import Program, program_for
 from kt_suite.executors.fused.schedules import schedule_values
 from kt_suite.executors.fused.shards import Shard, joined, on_all_cores, shard_size, split
-from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter, snapshot_of
+from kt_suite.executors.fused.snapshot import Snapshot, gather, scatter, snapshot_of, weights_of
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.fused.view import View, view_of
-
-
-@dataclass
-class Member:
-    """One run of a stack: a built and compiled Keras model, with the weights that training starts from.
-
-    Attributes:
-        model: The model. Its weights and optimizer are read when it joins a stack, and written by
-            ``Stack.write_back`` alone.
-        seed: Seed of the run's dropout, noise and (with ``shuffle="per_trial"``) order.
-        rows: Indices of its rows of the shared training arrays, as for a fold; ``None`` for all.
-        validation_rows: Indices of its rows of the shared validation arrays; ``None`` for all.
-        class_weight: As in ``model.fit``.
-    """
-
-    model: Any
-    seed: int
-    rows: np.ndarray | None = None
-    validation_rows: np.ndarray | None = None
-    class_weight: Mapping[int, float] | None = None
-
-
-@dataclass
-class Data:
-    """What all members of a stack train on.
-
-    Attributes:
-        x: Array, or list or dict of arrays, of inputs; or a stream of batches, which then holds targets and weights.
-        y: Targets, in the structure of the model's outputs.
-        sample_weight: Weights of the rows.
-        validation: ``(x, y)`` or ``(x, y, sample_weight)``, or a stream of batches. Folds take their validation rows
-            from the training arrays: give the same arrays here.
-    """
-
-    x: Any
-    y: Any = None
-    sample_weight: Any = None
-    validation: Any = None
-
-
-@dataclass
-class Options:
-    """How a stack trains.
-
-    Attributes:
-        batch_size: Rows of a batch.
-        shuffle: ``"shared"``, one new order each epoch for all members (members with the same ``rows``);
-            ``"per_trial"``, each its own; ``None``, the order of the arrays.
-        seed: Seed of the shared order.
-        validation_batch_size: ``batch_size`` where ``None``.
-        xla: Whether programs are compiled by XLA; ``None`` decides by what is measured.
-        epochs: Number of epochs to come, as far as known: what compiling must pay off within.
-        steps_per_epoch: Batches of an epoch, which goes on where the one before has ended; ``None`` for all rows.
-        validation_steps: Batches that are validated on, from the first; ``None`` for all.
-    """
-
-    batch_size: int = 32
-    shuffle: str | None = "shared"
-    seed: int = 0
-    validation_batch_size: int | None = None
-    xla: bool | None = None
-    epochs: int = 1
-    steps_per_epoch: int | None = None
-    validation_steps: int | None = None
 
 
 class Stack:
@@ -116,7 +52,7 @@ class Stack:
         self._program: Any = None
         self._size = 0
         self._join(members)
-        self._pack([Snapshot.of(view) for view in self._views])
+        self._pack(self._starts(members))
 
     def _join(self, members: Sequence[Member]) -> None:
         views = [view_of(member.model) for member in members]
@@ -127,6 +63,9 @@ class Stack:
             )
         self._views += views
         self._rates += [_rate(view.model.optimizer) for view in views]
+
+    def _starts(self, members: Sequence[Member]) -> list[Snapshot]:
+        return [one.start or Snapshot.of(view_of(one.model)) for one in members]
 
     def _pack(self, snapshots: Sequence[Snapshot]) -> None:
         """Lays members out on places, from the states they are in."""
@@ -322,16 +261,18 @@ class Stack:
         snapshots = self._snapshots()
         self._join(members)
         self._members += members
-        snapshots += [Snapshot.of(view) for view in self._views[len(snapshots) :]]
-        self._pack(snapshots)
+        self._pack(snapshots + self._starts(members))
 
-    def host_weights(self) -> Callable[[int], list[np.ndarray]]:
-        """Returns a function that gives a member's weights as they are now, all taken off the device at once."""
-        weights, places, group = joined([shard.state["weights"] for shard in self._shards]), self._places, self._group
-        return lambda position: [
-            np.array(cut(value[places[position]], axes))
-            for value, axes in zip(weights, group.variables[places[position]], strict=True)
-        ]
+    def on_host(self, *, weights_only: bool) -> Callable[[int], Snapshot]:
+        """Returns a function that gives a member's state as it is now, all taken off the device at once."""
+        states = [weights_of(shard.state) if weights_only else shard.state for shard in self._shards]
+        state, places, group = joined(states), self._places, self._group
+
+        def snapshot(position: int) -> Snapshot:
+            found = snapshot_of(group, state, places[position], places[position])
+            return dataclasses.replace(found, rate=self._constant_rate(position))
+
+        return snapshot
 
     def weights(self, position: int) -> list[np.ndarray]:
         """Returns a member's weights, in the order and the shapes of its ``model.get_weights()``."""
@@ -342,10 +283,14 @@ class Stack:
         shard = self._shards[place // self._size]
         return snapshot_of(self._group, shard.state, place - shard.start, place)
 
+    def _constant_rate(self, position: int) -> float | None:
+        rate = self._rates[position]
+        return rate if isinstance(rate, float) else None
+
     def write_back(self, position: int) -> None:
         """Sets the weights of a member's model, and the state of its optimizer (iterations, moments, rate)."""
-        rate = self._rates[position]
-        self._snapshot(position).write(self._views[position], rate if isinstance(rate, float) else None)
+        snapshot = dataclasses.replace(self._snapshot(position), rate=self._constant_rate(position))
+        snapshot.write(self._views[position])
 
     def load(self, position: int) -> None:
         """Takes weights and optimizer state from a member's model, as after ``load_weights``."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+
+import keras
 
 from kt_suite.executors.fused.attempt import Run
+from kt_suite.executors.fused.view import View, view_of
 
-# What another program costs, as the multiply-adds that take as long: about two seconds of tracing and compiling.
-_PROGRAM = 1.5e11
-_MOST_CLASSES = 4
+# What another program costs, as the multiply-adds that take as long: four seconds of tracing and compiling, of two
+# cores that do 11 G a second each, as measured with MLPs on digits, the optimizer's part included.
+_PROGRAM = 9e10
 
 
 def width_classes(runs: Sequence[Run]) -> list[list[Run]]:
@@ -22,18 +24,18 @@ def width_classes(runs: Sequence[Run]) -> list[list[Run]]:
     """
     if not runs:
         return []
-    widths = [run.group[0][0].widths for run in runs]
-    if len(set(widths)) == 1:
+    views = [view_of(run.model) for run in runs]
+    if all(view.widths == views[0].widths for view in views):
         return [list(runs)]
-    order = sorted(range(len(runs)), key=lambda index: (_products(widths[index]), index))
+    own = [operations(view) for view in views]
+    order = sorted(range(len(runs)), key=lambda index: (own[index], index))
     places = sorted({round(share * len(runs) / 12) for share in range(13)})
     best: dict[int, tuple[float, list[int]]] = {0: (0.0, [0])}
     for end in places[1:]:
         options = []
         for start in places[: places.index(end)]:
             before, cuts = best[start]
-            if len(cuts) <= _MOST_CLASSES:
-                options.append((before + _work([runs[index] for index in order[start:end]]), [*cuts, end]))
+            options.append((before + _work([runs[index] for index in order[start:end]]), [*cuts, end]))
         best[end] = min(options)
     cuts = best[len(runs)][1]
     return [[runs[index] for index in sorted(order[start:end])] for start, end in itertools.pairwise(cuts)]
@@ -41,25 +43,27 @@ def width_classes(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _work(runs: Sequence[Run]) -> float:
     """Returns the multiply-adds of training runs together, their program's making among them."""
-    padded = tuple(map(max, zip(*(run.group[0][0].widths for run in runs), strict=True)))
+    views = [view_of(run.model) for run in runs]
+    padded = [None if own[0] is None else max(own) for own in zip(*(view.widths for view in views), strict=True)]
     rows = max(run.num_rows for run in runs)
     epochs = max(run.epochs - run.epoch for run in runs)
-    own = runs[0].group[0][0].widths
-    row = operations(runs[0].model) * _products(padded) / _products(own)
-    return _PROGRAM + 3.0 * row * rows * epochs * len(runs)
+    return _PROGRAM + 3.0 * operations(views[0], padded) * rows * epochs * len(runs)
 
 
-def _products(widths: Sequence[int]) -> float:
-    """Returns what neighbouring widths come to when multiplied, as the weights between layers do."""
-    return float(sum(one * other for one, other in itertools.pairwise((widths[0], *widths))))
+def operations(view: View, capacities: list[int | None] | None = None) -> float:
+    """Returns about how many multiply-adds one row costs going forward: weights, times the places they are used at.
 
-
-def operations(model: Any) -> float:
-    """Returns about how many multiply-adds one row costs going forward: weights, times the places they are used at."""
+    Args:
+        view: The model.
+        capacities: The padded size of each step's width; the model's own if ``None``.
+    """
+    _, variables = view.layout(view.widths if capacities is None else capacities)
     total = 0.0
-    for layer in model._flatten_layers(recursive=True, include_self=False):
-        if not list(layer._flatten_layers(recursive=True, include_self=False)) and layer.built:
-            shape = layer.compute_output_shape(layer.input.shape) if hasattr(layer.input, "shape") else ()
-            places = math.prod(size or 1 for size in shape[1:-1]) if shape else 1
-            total += layer.count_params() * places
+    for step, numbers in zip(view.steps, view.places, strict=True):
+        if isinstance(step.layer, keras.layers.Embedding):
+            continue  # looked up
+        is_recurrent = isinstance(step.layer, keras.layers.RNN | keras.layers.Bidirectional)
+        shape = step.input_shapes[0] if is_recurrent else step.output_shapes[0]
+        places = math.prod(int(size or 1) for size in shape[1:-1])
+        total += places * sum(math.prod(axis.size for axis in variables[number]) for number in numbers.values())
     return total

@@ -19,8 +19,8 @@ from kt_suite.executors.training import (
     accepts,
     copy_callbacks,
     fresh_keras,
-    load_state,
     load_weights,
+    read_state,
     save_state,
     save_weights,
 )
@@ -229,7 +229,7 @@ def test_weights_come_back_without_the_optimizer_and_without_a_warning(trained: 
 def test_state_comes_back_with_the_optimizer(trained: Any, tmp_path: Path) -> None:
     save_state(trained, tmp_path / "state_0.weights.h5")
     again = build()
-    load_state(again, tmp_path / "state_0.weights.h5")
+    read_state(again, tmp_path / "state_0.weights.h5")
     assert again.optimizer.iterations == trained.optimizer.iterations
     ours, theirs = (model.optimizer.variables for model in (again, trained))
     assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))

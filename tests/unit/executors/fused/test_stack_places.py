@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from kt_suite.executors.fused import shards
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.member import Data, Member, Options
+from kt_suite.executors.fused.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
 

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kt_suite.executors.fused import streams
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.member import Data, Member, Options
+from kt_suite.executors.fused.stack import Stack
 from kt_suite.executors.fused.streams import Stream
 from kt_suite.executors.fused.unfusable import Unfusable
 

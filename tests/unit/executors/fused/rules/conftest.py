@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kt_suite.executors.fused import backend
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.member import Data, Member, Options
+from kt_suite.executors.fused.stack import Stack
 
 
 @pytest.fixture(autouse=True)

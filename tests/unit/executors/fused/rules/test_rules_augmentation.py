@@ -68,7 +68,8 @@ def test_each_member_has_a_strength_of_its_own(in_training: Any) -> None:
 
 
 def test_images_stay_as_they_are_out_of_training() -> None:
-    from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+    from kt_suite.executors.fused.member import Data, Member, Options
+    from kt_suite.executors.fused.stack import Stack
 
     model, x = _model(layers.RandomFlip()), BATCH[:5]
     stack = Stack([Member(model, 0)], Data(x, x, validation=(x, x)), Options(batch_size=4, xla=False))
@@ -78,7 +79,8 @@ def test_images_stay_as_they_are_out_of_training() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_program_with_augmentation_compiles_but_not_by_xla() -> None:
-    from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+    from kt_suite.executors.fused.member import Data, Member, Options
+    from kt_suite.executors.fused.stack import Stack
 
     model, x = _model(layers.RandomRotation(0.1)), BATCH[:5]
     stack = Stack([Member(model, 0), Member(model, 1)], Data(x, x), Options(batch_size=4, epochs=10**9))

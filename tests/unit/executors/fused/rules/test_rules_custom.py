@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.rules import Rule, register_rule
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.stack import Stack
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.testing import assert_trains_alike
 

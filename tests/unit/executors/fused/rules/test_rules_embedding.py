@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.rules.embedding import _look_up
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.stack import Stack
 from kt_suite.testing import assert_trains_alike
 
 layers = keras.layers
