@@ -13,6 +13,7 @@ import keras
 
 from kt_suite.executors.fused.planner import free_memory
 from kt_suite.executors.fused.preview import obstacle_of_space
+from kt_suite.executors.fused.rowwise import is_keras
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.training import copy_callbacks
 from kt_suite.pruners.patience import PatiencePruner
@@ -120,7 +121,7 @@ def check_alike(model: Any, callbacks: Any) -> None:
     activations = [getattr(layer, "activation", None) for layer in layers]
     judges = keras.tree.flatten([model._compile_loss._user_loss, _metrics_of(model)])
     for function in [*activations, *judges]:
-        if not _is_keras(function):
+        if not is_keras(function):
             name = getattr(function, "__name__", type(function).__name__)
             reasons.append(f"{name} is a function of your own, which may look at more than one row")
     if reasons:
@@ -130,11 +131,3 @@ def check_alike(model: Any, callbacks: Any) -> None:
 def _metrics_of(model: Any) -> Any:
     metrics = model._compile_metrics
     return [] if metrics is None else [metrics._user_metrics, metrics._user_weighted_metrics]
-
-
-def _is_keras(thing: Any) -> bool:
-    if thing is None or isinstance(thing, str):
-        return True
-    function = getattr(thing, "fn", None) or getattr(thing, "_fn", None) or thing
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return all(str(one).partition(".")[0] == "keras" for one in (module, type(thing).__module__) if one != "builtins")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Collection
 from typing import Any
 
@@ -24,17 +25,48 @@ def frozen(value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
+        if hasattr(value, "__array__") and (array := np.asarray(value)).dtype != object:
+            return array.dtype.str, array.shape, array.tobytes()
         return json.dumps(value, default=repr)
     return value
 
 
 def function_key(function: Any) -> Any:
-    """Returns what tells functions apart: code, defaults and what they close over."""
+    """Returns what tells functions apart: code, defaults, what they close over, numbers they name, and their object."""
     code = getattr(function, "__code__", None)
     if code is None:
         return function
-    cells = tuple(frozen(cell.cell_contents) for cell in function.__closure__ or ())
-    return (code, frozen(function.__defaults__), cells)
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    named = [function.__globals__.get(name) for name in code.co_names]
+    own = getattr(function, "__self__", None)
+    return (
+        code,
+        frozen(function.__defaults__),
+        frozen(function.__kwdefaults__),
+        tuple(frozen(value) for value in held if value is not function),
+        tuple(value for value in named if isinstance(value, int | float)),
+        None if own is None else (id(own), attributes_key(own)),
+    )
+
+
+def attributes_key(thing: Any) -> Any:
+    """Returns what an object keeps in its own attributes, which its configuration may leave out."""
+    names = [name for name in getattr(thing, "__dict__", {}) if not name.startswith("_") and name != "name"]
+    # Keras wraps methods of each layer anew.
+    own = {name: vars(thing)[name] for name in names if not callable(getattr(type(thing), name, None))}
+    # A method is told by its function: its object may be this one.
+    own = {name: getattr(value, "__func__", value) for name, value in own.items()}
+    return frozen({name: value for name, value in own.items() if _is_plain(value)})
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple | dict):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, keras.Variable):
+        return False
+    return (
+        isinstance(value, bool | int | float | str | None) or hasattr(value, "__code__") or hasattr(value, "__array__")
+    )
 
 
 def config_key(layer: Any, lifted: Collection[str] = ()) -> Any:
@@ -56,6 +88,12 @@ def config_key(layer: Any, lifted: Collection[str] = ()) -> Any:
 def is_penalty(regularizer: Any) -> bool:
     """Whether a regularizer is a sum of absolute values, of squares, or both; none counts too."""
     return regularizer is None or type(regularizer) in _PENALTIES
+
+
+def is_constraint(constraint: Any) -> bool:
+    """Whether a constraint is one of Keras' own; none counts too."""
+    known = keras.constraints
+    return constraint is None or type(constraint) in (known.MaxNorm, known.MinMaxNorm, known.NonNeg, known.UnitNorm)
 
 
 def penalty(regularizer: Any) -> tuple[float, float]:
@@ -80,7 +118,10 @@ def object_key(thing: Any, lifted: Collection[str] = ()) -> Any:
     own = function_key(function) if function is not None else None
     kwargs = {name: value for name, value in getattr(thing, "_fn_kwargs", {}).items() if name not in lifted}
     try:
-        config = {name: value for name, value in thing.get_config().items() if name not in {*lifted, "name", "fn"}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a lambda is told by its code
+            config = {name: value for name, value in thing.get_config().items() if name not in {*lifted, "name", "fn"}}
     except NotImplementedError:
         return thing
-    return (type(thing), own, frozen(kwargs), frozen(config))
+    attributes = None if type(thing).__module__.startswith("keras.") else attributes_key(thing)
+    return (type(thing), own, frozen(kwargs), frozen(config), attributes)

@@ -14,10 +14,11 @@ from keras.src.trainers.compile_utils import CompileLoss
 from kt_suite.executors.fused.context import Signal, column, fold, unfold
 from kt_suite.executors.fused.graph import output_names_of, outputs_of
 from kt_suite.executors.fused.keys import object_key
+from kt_suite.executors.fused.rowwise import obstacle_of_function
 from kt_suite.executors.fused.unfusable import Unfusable
 
 _SMOOTHED = (keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy)
-_LIFTED = ("label_smoothing", "delta")
+_REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum")
 
 
 @dataclass
@@ -63,9 +64,9 @@ def _flat(structure: Any) -> Any:
 
 def _lifted(loss: Any) -> tuple[str, ...]:
     """Returns the numbers of a loss that may differ between members."""
-    if isinstance(loss, _SMOOTHED):
+    if type(loss) in _SMOOTHED:
         return ("label_smoothing",)
-    return ("delta",) if isinstance(loss, keras.losses.Huber) else ()
+    return ("delta",) if type(loss) is keras.losses.Huber else ()
 
 
 def terms_of(model: Any, targets: list[Any]) -> list[Term]:
@@ -109,10 +110,17 @@ def terms_of(model: Any, targets: list[Any]) -> list[Term]:
 
 
 def _check_rows(loss: Any, target: Any, output: Any) -> None:
-    """Raises where a loss does not give one value a row."""
+    """Raises where a loss does not give one value a row, by that row alone, and leave the rest to Keras."""
+    if type(loss).__call__ is not keras.losses.Loss.__call__:
+        raise Unfusable([f"the loss {loss.name!r} has a __call__ of its own: override call"])
+    if loss.reduction not in _REDUCTIONS:
+        raise Unfusable([f"the loss {loss.name!r} has reduction={loss.reduction!r}: use 'sum_over_batch_size'"])
+    specs = [keras.KerasTensor(tensor.shape, loss.dtype) for tensor in (target, output)]
+    reason = obstacle_of_function(loss, loss.call, object_key(loss), specs)
+    if reason is not None:
+        raise Unfusable([f"the loss {loss.name!r} {reason}"])
     batch = 7
-    specs = [keras.KerasTensor((batch, *tensor.shape[1:]), tensor.dtype) for tensor in (target, output)]
-    made = compute_output_spec(loss.call, *specs)
+    made = compute_output_spec(loss.call, *(keras.KerasTensor((batch, *spec.shape[1:]), spec.dtype) for spec in specs))
     if not made.shape or made.shape[0] != batch:
         raise Unfusable([f"the loss {loss.name!r} returns one number a batch: return one a row"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,10 @@ from kt_suite.executors.fused.context import Signal, fold, unfold
 from kt_suite.executors.fused.graph import output_names_of, outputs_of
 from kt_suite.executors.fused.keys import object_key
 from kt_suite.executors.fused.losses import aligned, expand, prediction, with_times
+from kt_suite.executors.fused.rowwise import obstacle_of_function, obstacle_of_metric, state_result
 from kt_suite.executors.fused.unfusable import Unfusable
+
+_OF_A_MEAN = ("update_state", "result", "reset_state")
 
 
 @dataclass
@@ -39,8 +43,7 @@ class Measure:
         """Whether it is a mean over rows of what a function gives."""
         kind = type(self.metric)
         if isinstance(self.metric, MeanMetricWrapper):
-            own = kind.update_state is MeanMetricWrapper.update_state and kind.result is MeanMetricWrapper.result
-            return bool(own)
+            return all(getattr(kind, name) is getattr(MeanMetricWrapper, name) for name in _OF_A_MEAN)
         return kind is keras.metrics.RootMeanSquaredError
 
 
@@ -87,10 +90,24 @@ def measures_of(model: Any, targets: list[Any]) -> list[Measure]:
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 measures += [Measure(metric, prefix + metric.name, output, is_weighted) for metric in metrics.metrics]
     for measure in measures:
-        if not measure.is_mean:
-            _build(measure.metric, targets[measure.output], keras.tree.flatten(outputs)[measure.output])
+        _check_rows(measure, targets[measure.output], keras.tree.flatten(outputs)[measure.output])
     _make_names_unique(measures)
     return measures
+
+
+def _check_rows(measure: Measure, target: Any, output: Any) -> None:
+    """Raises where a metric cannot be computed of rows in other company."""
+    metric, specs = measure.metric, (target, output)
+    if not measure.is_mean:
+        _build(metric, target, output)
+        reason = obstacle_of_metric(metric, object_key(metric), specs)
+    elif isinstance(metric, MeanMetricWrapper):
+        function = functools.partial(metric._fn, **metric._fn_kwargs)
+        reason = obstacle_of_function(metric, function, object_key(metric), specs)
+    else:
+        reason = None
+    if reason is not None:
+        raise Unfusable([f"the metric {measure.name!r} {reason}"])
 
 
 def _build(metric: Any, target: Any, output: Any) -> None:
@@ -191,5 +208,5 @@ def result(measure: Measure, state: list[np.ndarray]) -> list[float]:
 
 
 def _scalar(measure: Measure, variables: list[np.ndarray]) -> Any:
-    value = np.asarray(measure.metric.stateless_result([ops.convert_to_tensor(variable) for variable in variables]))
+    value = state_result(measure.metric, variables)
     return float(value) if value.ndim == 0 else value

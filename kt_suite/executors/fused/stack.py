@@ -61,6 +61,8 @@ class Stack:
             raise Unfusable(
                 ["the models differ in more than widths, numbers and activations: train them in two groups"]
             )
+        for view in views:
+            view.check_unchanged()
         self._views += views
         self._rates += [_rate(view.model.optimizer) for view in views]
 

@@ -9,7 +9,7 @@ import keras
 
 from kt_suite.executors.fused import keys
 from kt_suite.executors.fused.axis import Axis
-from kt_suite.executors.fused.graph import Slot, walk
+from kt_suite.executors.fused.graph import Slot, output_names_of, walk
 from kt_suite.executors.fused.losses import loss_key
 from kt_suite.executors.fused.metrics import metrics_key
 from kt_suite.executors.fused.optimizers import optimizer_rule
@@ -94,6 +94,7 @@ class View:
             self.numbers.update({(~number, "l1"): l1, (~number, "l2"): l2})
 
     def _key(self) -> Any:
+        self._judges = _judges_key(self.model)
         sources: dict[int, frozenset[int]] = {number: frozenset() for number in self.graph.inputs}
         steps = []
         for index, (rule, step) in enumerate(zip(self.rules, self.steps, strict=True)):
@@ -112,9 +113,17 @@ class View:
             tuple(self.trainable),
             tuple((str(variable.dtype), keys.object_key(variable.constraint)) for variable in self.weights),
             self.optimizer.key(self.model.optimizer, [self.weights[number] for number in self.trainable]),
-            loss_key(self.model),
-            metrics_key(self.model),
+            self._judges,
         )
+
+    def check_unchanged(self) -> None:
+        """Checks that loss and metrics are still what they were.
+
+        Raises:
+            Unfusable: They read what has changed, such as an attribute that each build sets anew.
+        """
+        if _judges_key(self.model) != self._judges:
+            raise Unfusable(["the loss or a metric reads numbers that have changed since: hand them over in compile()"])
 
     def _widths_of(self, steps: frozenset[int]) -> tuple[Any, ...]:
         return tuple((index, self.widths[index]) for index in sorted(steps))
@@ -150,6 +159,11 @@ def view_of(model: Any) -> View:
     return view
 
 
+def _judges_key(model: Any) -> Any:
+    names = output_names_of(model)  # logs have them where there are several
+    return loss_key(model), metrics_key(model), tuple(names) if len(names) > 1 else ()
+
+
 def _step_key(rule: Any, step: Any) -> tuple[Any, ...]:
     layer = step.layer
     is_layer = isinstance(layer, keras.layers.Layer)
@@ -171,6 +185,11 @@ def _reasons_of_call(rule: Any, step: Any) -> list[str]:
             f"{describe(layer)} has a regularizer of its own on {variable.name}: use L1, L2 or L1L2"
             for variable in layer.trainable_variables
             if not keys.is_penalty(variable.regularizer)
+        ]
+        reasons += [
+            f"{describe(layer)} has a constraint of its own on {variable.name}: use one of keras.constraints"
+            for variable in layer.trainable_variables
+            if not keys.is_constraint(variable.constraint)
         ]
     return reasons
 

@@ -16,11 +16,10 @@ from keras import ops
 from kt_suite.executors.fused.axis import Axis
 from kt_suite.executors.fused.context import Context, Signal
 from kt_suite.executors.fused.graph import Slot, Step
-from kt_suite.executors.fused.keys import config_key, frozen
+from kt_suite.executors.fused.keys import attributes_key, config_key, frozen
 from kt_suite.executors.fused.rules.base import Layout, Rule
 from kt_suite.executors.fused.unfusable import describe
 
-_PLAIN = (bool, int, float, str, tuple, type(None))
 _REMEDY = "use layers that have a rule, or register one with register_rule"
 _verdicts: dict[Any, str] = {}
 
@@ -41,7 +40,7 @@ class VectorizedRule(Rule):
         parts = [step.layer]
         if isinstance(step.layer, keras.layers.Layer):
             parts = list(step.layer._flatten_layers(recursive=True, include_self=True))
-        return tuple((type(part), config_key(part), _plain_attributes(part)) for part in parts)
+        return tuple((type(part), config_key(part), attributes_key(part)) for part in parts)
 
     def is_exact(self, step: Step) -> bool:
         return True
@@ -66,16 +65,6 @@ class VectorizedRule(Rule):
 
 ANYONES = VectorizedRule()
 """The rule of all that has no other."""
-
-
-def _plain_attributes(part: Any) -> Any:
-    """Returns what a layer keeps in its own attributes, which its configuration may leave out."""
-    names = [name for name in vars(part) if not name.startswith("_") and name != "name"]
-    # Keras wraps methods of each layer anew.
-    own = {name: vars(part)[name] for name in names if not callable(getattr(type(part), name, None))}
-    return frozen(
-        {name: value for name, value in own.items() if isinstance(value, _PLAIN) or hasattr(value, "__code__")}
-    )
 
 
 def _call_one(step: Step, training: bool, weights: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[list[Any], Any]:
