@@ -55,14 +55,12 @@ class Stack:
         self._pack(self._starts(members))
 
     def _join(self, members: Sequence[Member]) -> None:
-        views = [view_of(member.model) for member in members]
+        views = [view_of(member.model).checked() for member in members]
         first = self._views[0] if self._views else views[0]
         if any(view.key != first.key for view in views):
             raise Unfusable(
                 ["the models differ in more than widths, numbers and activations: train them in two groups"]
             )
-        for view in views:
-            view.check_unchanged()
         self._views += views
         self._rates += [_rate(view.model.optimizer) for view in views]
 

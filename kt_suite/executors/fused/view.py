@@ -116,8 +116,8 @@ class View:
             self._judges,
         )
 
-    def check_unchanged(self) -> None:
-        """Checks that loss and metrics are still what they were.
+    def checked(self) -> View:
+        """Returns itself, if loss and metrics are still what they were.
 
         Raises:
             Unfusable: They read what has changed, such as an attribute that each build sets anew.
