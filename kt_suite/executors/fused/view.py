@@ -124,6 +124,7 @@ class View:
         """
         if _judges_key(self.model) != self._judges:
             raise Unfusable(["the loss or a metric reads numbers that have changed since: hand them over in compile()"])
+        return self
 
     def _widths_of(self, steps: frozenset[int]) -> tuple[Any, ...]:
         return tuple((index, self.widths[index]) for index in sorted(steps))
