@@ -182,7 +182,8 @@ class Search:
         return None
 
     def _free_slots(self) -> list[str]:
-        return [slot for slot in self.executor.slots() if slot not in self._flight.slots][: self.executor.capacity()]
+        taken = self._flight.slots
+        return [slot for slot in self.executor.slots() if slot not in taken][: self.executor.capacity()]
 
     def _start_waiting(self) -> None:
         for slot in self._free_slots():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 from kt_suite.errors import SearchFailedError
-from kt_suite.objective import to_loss
+from kt_suite.objective import sign
 from kt_suite.trial import TrialStatus
 
 
@@ -35,4 +36,5 @@ def check_consecutive_failures(oracle: Any) -> None:
 def best_trials(oracle: Any, num_trials: int = 1) -> list[Any]:
     """Returns at most ``num_trials`` completed trials of any oracle, best first, the earlier of equals first."""
     completed = [trial for trial in oracle.trials.values() if trial.status == TrialStatus.COMPLETED]
-    return sorted(completed, key=lambda trial: to_loss(trial.score, oracle.objective.direction))[:num_trials]
+    factor = sign(oracle.objective.direction)
+    return heapq.nsmallest(num_trials, completed, key=lambda trial: factor * trial.score)

@@ -26,6 +26,7 @@ class Keeper:
         self._runner = runner
         self._keep = math.inf if runner.keep_checkpoints == "all" else float(runner.keep_checkpoints)
         self._is_best_kept = runner.score == "best"
+        self._losses: dict[tuple[str, int], float] = {}  # of attempts that have ended and are not written yet
 
     def _loss(self, score: float | None) -> float:
         loss = math.inf if score is None else to_loss(score, str(self._runner.oracle.objective.direction))
@@ -99,5 +100,8 @@ class Keeper:
         return self._loss(float(objective.get_value(scored[-1]))) if scored else math.inf
 
     def _score_of_attempt(self, attempt: Attempt) -> float:
-        losses = [self._score_of(run) for run in attempt.ended_runs]
-        return sum(losses) / len(losses)
+        key = attempt.trial_id, attempt.spec.attempt
+        if key not in self._losses:
+            losses = [self._score_of(run) for run in attempt.ended_runs]
+            self._losses[key] = sum(losses) / len(losses)
+        return self._losses[key]
