@@ -62,6 +62,7 @@ def assert_equals_fit() -> Callable[..., None]:
         validation: Any = None,
         sample_weight: Any = None,
         class_weights: Sequence[Any] | None = None,
+        folds: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
         epochs: int = 3,
         batch_size: int = 8,
         xla: bool = False,
@@ -70,8 +71,9 @@ def assert_equals_fit() -> Callable[..., None]:
         keras.utils.set_random_seed(0)
         models = [build(spec) for spec in specs]
         class_weights = class_weights or [None] * len(models)
+        everyone = [(slice(None), None)] * len(models) if folds is None else folds
         members = [
-            Member(model, seed, class_weight=own)
+            Member(model, seed, None if folds is None else folds[seed][0], everyone[seed][1], own)
             for seed, (model, own) in enumerate(zip(models, class_weights, strict=True))
         ]
         options = Options(batch_size=batch_size, shuffle=None, xla=xla, epochs=epochs)
@@ -80,12 +82,13 @@ def assert_equals_fit() -> Callable[..., None]:
         weights = [stack.weights(position) for position in range(len(models))]
         for position, (model, own) in enumerate(zip(models, class_weights, strict=True)):
             model.run_eagerly = not IS_JAX
+            trained, tested = everyone[position]
             history = model.fit(
-                x,
-                y,
-                sample_weight=sample_weight,
+                keras.tree.map_structure(lambda array: array[trained], x),  # noqa: B023 - called at once
+                keras.tree.map_structure(lambda array: array[trained], y),  # noqa: B023
+                sample_weight=None if sample_weight is None else sample_weight[trained],
                 class_weight=own,
-                validation_data=validation,
+                validation_data=validation if tested is None else tuple(part[tested] for part in validation),
                 epochs=epochs,
                 batch_size=batch_size,
                 shuffle=False,
