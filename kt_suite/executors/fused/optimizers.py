@@ -280,6 +280,45 @@ class Ftrl(OptimizerRule):
         return (clipped - linear) / quadratic, {"_accumulators": new, "_linears": linear}
 
 
+class LossScale(OptimizerRule):
+    """Another optimizer, on a loss that is scaled so that half precision can hold its gradients.
+
+    Args:
+        inner: The rule of the optimizer inside.
+    """
+
+    def __init__(self, inner: OptimizerRule) -> None:
+        self.inner = inner
+
+    def key(self, optimizer: Any, variables: list[Any]) -> Any:
+        return type(optimizer), self.inner.key(optimizer.inner_optimizer, variables)
+
+    def slots(self, optimizer: Any) -> Mapping[str, float]:
+        return self.inner.slots(optimizer.inner_optimizer)
+
+    def scalars(self, optimizer: Any) -> Mapping[str, float]:
+        own = {"dynamic_scale": float(optimizer.initial_scale), "step_counter": 0.0}
+        return {**self.inner.scalars(optimizer.inner_optimizer), **own}
+
+    def numbers(self, optimizer: Any) -> dict[str, float]:
+        growth = {"dynamic_growth_steps": float(optimizer.dynamic_growth_steps)}
+        return self.inner.numbers(optimizer.inner_optimizer) | growth
+
+    def derived(self, number: Number) -> dict[str, Any]:
+        return self.inner.derived(number)
+
+    def begin(self, number: Number, scalars: dict[str, Any], step: Any) -> dict[str, Any]:
+        return {**scalars, **self.inner.begin(number, scalars, step)}
+
+    def update(self, weight: Any, gradient: Any, slots: dict[str, Any], number: Number) -> tuple[Any, dict[str, Any]]:
+        return self.inner.update(weight, gradient, slots, number)
+
+
+def inner_of(optimizer: Any) -> Any:
+    """Returns the optimizer inside of one that scales the loss, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 _RULES: dict[type, OptimizerRule] = {
     keras.optimizers.SGD: SGD(),
     keras.optimizers.Adam: Adam(),
@@ -301,12 +340,15 @@ def optimizer_rule(optimizer: Any) -> OptimizerRule:
     Raises:
         Unfusable: There is none, or it does what rules do not.
     """
+    if type(optimizer) is keras.optimizers.LossScaleOptimizer:
+        if isinstance(optimizer.inner_optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            raise Unfusable(["the learning rate follows steps that loss scaling may skip: use mixed_bfloat16"])
+        return LossScale(optimizer_rule(optimizer.inner_optimizer))
     name = type(optimizer).__name__
     rule = _RULES.get(type(optimizer))
     if rule is None:
         known = ", ".join(sorted(kind.__name__ for kind in _RULES))
-        remedy = "use mixed_bfloat16" if name == "LossScaleOptimizer" else f"use one of {known}"
-        raise Unfusable([f"the optimizer {name} has no rule for fused training: {remedy}"])
+        raise Unfusable([f"the optimizer {name} has no rule for fused training: use one of {known}"])
     reasons = [
         f"the optimizer {name} has {setting}: leave it out"
         for setting in ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")

@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 
 from kt_suite.executors.fused import backend as backends
-from kt_suite.executors.fused.context import Signal, column
+from kt_suite.executors.fused.context import Signal
 from kt_suite.executors.fused.forward import Forward
 from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import Term
 from kt_suite.executors.fused.metrics import Measure, initial, result, updated
-from kt_suite.executors.fused.updates import optimise
+from kt_suite.executors.fused.updates import chosen, optimise, scaled
 
 Batches = dict[str, Any]
 """Arrays ``"x"``, ``"y"`` (lists of ``(n, ...)``), ``"w"`` (list or ``None``), and ``"order"``, ``(steps, [members,]
@@ -106,7 +106,7 @@ class Program:
             outputs, context = self.forward.run(constants, weights, batch["x"], batch["mask"], steps=state["steps"])
             losses, parts = self.forward.losses(constants, weights, outputs, batch, context.penalties)
             made = [(signal.value, signal.logits, signal.times) for signal in outputs]
-            return ops.sum(losses), (losses, parts, made, context.updates)
+            return ops.sum(scaled(losses, state)), (losses, parts, made, context.updates)
 
         trainable = [state["weights"][number] for number in view.trainable]
         gradients, (losses, parts, made, updates) = self.backend.gradient(total, trainable)
@@ -115,7 +115,7 @@ class Program:
         for number, value in updates.items():
             new["weights"][number] = value
         if self.is_ragged:
-            new = _unless_empty(batch["mask"], new, state)
+            new = chosen(ops.sum(batch["mask"], 1) > 0, new, state)
         return new, sums
 
     def _test_step(self, constants: Any, weights: list[Any], batches: Batches, step: Any, sums: Any) -> Any:
@@ -185,16 +185,6 @@ def pick(batches: Batches, step: Any) -> Batches:
         "w": None if batches["w"] is None else [weights(array) for array in batches["w"]],
         "mask": mask,
     }
-
-
-def _unless_empty(mask: Any, new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """Returns the new state of members that had rows, and the old of the others."""
-    has_rows = ops.sum(mask, 1) > 0
-
-    def choose(after: Any, before: Any) -> Any:
-        return ops.where(ops.cast(column(has_rows, after), "bool"), after, before)
-
-    return keras.tree.map_structure(choose, new, old)  # type: ignore[no-any-return]
 
 
 _programs: OrderedDict[Any, Program] = OrderedDict()

@@ -13,6 +13,7 @@ import numpy as np
 from kt_suite.executors.fused.axis import cut, embed
 from kt_suite.executors.fused.backend import to_numpy
 from kt_suite.executors.fused.group import Group
+from kt_suite.executors.fused.optimizers import inner_of
 from kt_suite.executors.fused.view import View
 
 
@@ -37,7 +38,7 @@ class Snapshot:
     @classmethod
     def of(cls, view: View) -> Snapshot:
         """Reads a model and its optimizer."""
-        optimizer = view.model.optimizer
+        optimizer, inner = view.model.optimizer, inner_of(view.model.optimizer)
         weights = [to_numpy(variable) for variable in view.weights]
         slots, scalars = view.optimizer.slots(optimizer), dict(view.optimizer.scalars(optimizer))
         if not optimizer.built:
@@ -45,10 +46,10 @@ class Snapshot:
             filled = [{name: np.full(shape, value, dtype) for name, value in slots.items()} for shape, dtype in shapes]
             return cls(weights, filled, scalars, 0)
         found = [
-            {name: to_numpy(getattr(optimizer, name)[index]) for name in slots} for index in range(len(view.trainable))
+            {name: to_numpy(getattr(inner, name)[index]) for name in slots} for index in range(len(view.trainable))
         ]
-        scalars = {name: float(to_numpy(getattr(optimizer, name))) for name in scalars}
-        return cls(weights, found, scalars, int(to_numpy(optimizer._iterations)))
+        scalars = {name: float(to_numpy(_scalar(optimizer, name))) for name in scalars}
+        return cls(weights, found, scalars, int(to_numpy(inner._iterations)))
 
     @classmethod
     def read(cls, path: Path, view: View) -> Snapshot:
@@ -84,21 +85,27 @@ class Snapshot:
 
     def write(self, view: View) -> None:
         """Sets a model and its optimizer."""
-        optimizer = view.model.optimizer
+        optimizer, inner = view.model.optimizer, inner_of(view.model.optimizer)
         for variable, value in zip(view.weights, self.weights, strict=True):
             variable.assign(value)
         for step in view.steps:
             if isinstance(step.layer, keras.layers.Normalization):
                 step.layer.finalize_state()
-        optimizer.build(view.model.trainable_variables)
-        optimizer._iterations.assign(self.steps)
+        if not optimizer.built:
+            optimizer.build(view.model.trainable_variables)
+        inner._iterations.assign(self.steps)
         for index, slots in enumerate(self.slots):
             for name, value in slots.items():
-                getattr(optimizer, name)[index].assign(value)
+                getattr(inner, name)[index].assign(value)
         for name, number in self.scalars.items():
-            getattr(optimizer, name).assign(number)
+            _scalar(optimizer, name).assign(number)
         if self.rate is not None:
             optimizer.learning_rate = self.rate
+
+
+def _scalar(optimizer: Any, name: str) -> Any:
+    """Returns a variable of an optimizer, or of the one inside."""
+    return getattr(optimizer if hasattr(optimizer, name) else inner_of(optimizer), name)
 
 
 def gather(group: Group, snapshots: Sequence[Snapshot]) -> dict[str, Any]:

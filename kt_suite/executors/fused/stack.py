@@ -18,6 +18,7 @@ from kt_suite.executors.fused.group import Group
 from kt_suite.executors.fused.losses import terms_of
 from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.metrics import measures_of
+from kt_suite.executors.fused.optimizers import inner_of
 from kt_suite.executors.fused.program import Program, program_for
 from kt_suite.executors.fused.schedules import schedule_values
 from kt_suite.executors.fused.shards import Shard, joined, on_all_cores, shard_size, split
@@ -307,14 +308,14 @@ class Stack:
                 return rate
             iterations = int(self._iterations()[self._places[position]])
             return float(schedule_values(rate, iterations, 1)[0])
-        return float(getattr(self._views[position].model.optimizer, name))
+        return float(getattr(inner_of(self._views[position].model.optimizer), name))
 
     def set_number(self, position: int, name: str, value: float) -> None:
         """Sets a number of a member's optimizer, such as ``"learning_rate"``."""
         if name == "learning_rate":
             self._rates[position] = float(value)
             return
-        setattr(self._views[position].model.optimizer, name, value)
+        setattr(inner_of(self._views[position].model.optimizer), name, value)
         self._pack(self._snapshots())
 
     @property
@@ -336,7 +337,7 @@ def _padded(values: np.ndarray, size: int) -> np.ndarray:
 
 def _rate(optimizer: Any) -> Any:
     """Returns the learning rate of an optimizer, or its schedule."""
-    rate = optimizer._learning_rate
+    rate = inner_of(optimizer)._learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         return rate
     if callable(rate) and not hasattr(rate, "assign"):

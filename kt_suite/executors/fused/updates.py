@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ from keras import ops
 
 from kt_suite.executors.fused.context import column
 from kt_suite.executors.fused.forward import Forward
+from kt_suite.executors.fused.optimizers import inner_of
+
+_SCALE, _COUNT = "dynamic_scale", "step_counter"
 
 
 class Lookup:
@@ -48,7 +52,7 @@ def optimise(
         rates: Learning rates, ``(members,)``.
     """
     view, rule, numbers = forward.view, forward.view.optimizer, constants["numbers"]
-    optimizer = view.model.optimizer
+    optimizer = inner_of(view.model.optimizer)
     step, scalars = state["steps"] + 1, state["scalars"]
     lookups: dict[Any, Lookup] = {}
 
@@ -65,6 +69,10 @@ def optimise(
     if scalars:
         like = next(iter(scalars.values()))
         scalars = rule.begin(Lookup(forward, numbers, like), scalars, ops.cast(step, like.dtype))
+    is_finite = None
+    if _SCALE in scalars:
+        is_finite = _are_finite(gradients)
+        gradients = [gradient / column(state["scalars"][_SCALE], gradient) for gradient in gradients]
     gradients = _clipped(optimizer, gradients, lookup)
     weights: list[Any] = list(state["weights"])
     slots = []
@@ -76,7 +84,42 @@ def optimise(
         weight, new = rule.update(weight, ops.cast(gradient, weight.dtype), state["slots"][position], found)
         weights[number] = constrained(variable.constraint, weight)
         slots.append(new)
-    return {"weights": weights, "slots": slots, "scalars": scalars, "steps": step}
+    new = {"weights": weights, "slots": slots, "scalars": scalars, "steps": step}
+    if is_finite is None:
+        return new
+    growth = numbers[:, forward.group.columns["optimizer", "dynamic_growth_steps"]]
+    return _rescaled(chosen(is_finite, new, state), is_finite, growth)
+
+
+def scaled(losses: Any, state: dict[str, Any]) -> Any:
+    """Returns the losses of members times the scales under which half precision can hold their gradients, if any."""
+    scale = state["scalars"].get(_SCALE)
+    return losses if scale is None else losses * ops.cast(scale, losses.dtype)
+
+
+def chosen(condition: Any, new: Any, old: Any) -> Any:
+    """Returns the new state of the members for which a condition ``(members,)`` holds, and the old of the others."""
+
+    def choose(after: Any, before: Any) -> Any:
+        return ops.where(ops.cast(column(condition, after), "bool"), after, before)
+
+    return keras.tree.map_structure(choose, new, old)
+
+
+def _are_finite(gradients: list[Any]) -> Any:
+    """Returns for each member whether all its gradients are finite."""
+    found = [ops.all(ops.isfinite(gradient), list(range(1, len(gradient.shape)))) for gradient in gradients]
+    return functools.reduce(ops.logical_and, found)
+
+
+def _rescaled(state: dict[str, Any], is_finite: Any, growth: Any) -> dict[str, Any]:
+    """Returns the state with scales doubled after enough steps with finite gradients, and halved after any other."""
+    scale, count = state["scalars"][_SCALE], state["scalars"][_COUNT]
+    grows = count >= ops.cast(growth, count.dtype) - 1
+    scales = ops.where(is_finite, ops.where(grows, scale * 2.0, scale), scale * 0.5)
+    scales = ops.cast(ops.cast(scales, "float32"), scale.dtype)  # as Keras keeps it
+    counts = ops.where(ops.logical_or(grows, ops.logical_not(is_finite)), ops.zeros_like(count), count + 1.0)
+    return {**state, "scalars": {**state["scalars"], _SCALE: scales, _COUNT: counts}}
 
 
 def _clipped(optimizer: Any, gradients: list[Any], lookup: Callable[[Any], Lookup]) -> list[Any]:
