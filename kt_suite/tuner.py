@@ -59,8 +59,8 @@ class Tuner(SearchResults):
         distribution: How each trial is spread over devices and machines: a ``tf.distribute.Strategy``,
             ``"mirrored"``, ``"multi_worker_mirrored"``, ``"parameter_server"``, ``"central_storage"``,
             ``"one_device:/gpu:0"``, ``"tpu"``, or ``"auto"`` for mirrored where there are several GPUs.
-        executor: ``"inline"``, ``"fused"``, ``"processes"``, ``"ray"``, ``"auto"`` to have it chosen, or an
-            ``Executor``.
+        executor: ``"inline"``, one trial after the other; ``"fused"``, side by side in compiled programs; ``"auto"``,
+            fused where only the speed differs, else inline; ``"processes"``; ``"ray"``; or an ``Executor``.
         workers: Number of workers at most; one for each GPU, else for each core, if ``None``.
         trial_timeout: Seconds after which a trial in a worker process is ended as failed.
         score: The epoch of a run that counts: ``"best"`` or ``"last"``.

@@ -7,6 +7,7 @@ from typing import Any
 from kt_suite.distribution.distribution import Distribution
 from kt_suite.errors import InputError, near, rule
 from kt_suite.executors.base import Executor
+from kt_suite.executors.fused.executor import FusedExecutor
 from kt_suite.executors.inline import InlineExecutor
 
 NAMES = ("auto", "inline", "fused", "processes", "ray")
@@ -56,8 +57,6 @@ def make_executor(
         from kt_suite.executors.in_step import InStepExecutor
 
         return InStepExecutor(distribution)
-    if executor == "fused":
-        from kt_suite.executors.fused.executor import FusedExecutor
-
-        return FusedExecutor()
-    return InlineExecutor()
+    if executor == "inline" or distribution.is_given:
+        return InlineExecutor()
+    return FusedExecutor(only_if_it_pays=executor == "auto")

@@ -191,17 +191,27 @@ def copy_callbacks(callbacks: Any) -> list[Any]:
     Args:
         callbacks: ``None``, one callback, a list of them, or a function without arguments that makes a list.
     """
-    if callable(callbacks) and not isinstance(callbacks, keras.callbacks.Callback):
-        return _listed(callbacks())
-    return [_copied(callback) for callback in _listed(callbacks)]
+    if is_factory(callbacks):
+        return listed(callbacks())
+    return [_copied(callback) for callback in listed(callbacks)]
 
 
-def _listed(callbacks: Any) -> list[Any]:
-    listed = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
-    for callback in listed:
+def is_factory(callbacks: Any) -> bool:
+    """Whether a run gets its callbacks from a function."""
+    return callable(callbacks) and not isinstance(callbacks, keras.callbacks.Callback)
+
+
+def listed(callbacks: Any) -> list[Any]:
+    """Returns callbacks as a list: of ``None``, of one, or of several.
+
+    Raises:
+        InputError: Something else is among them.
+    """
+    found = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    for callback in found:
         if not isinstance(callback, keras.callbacks.Callback):
             raise InputError(rule("callbacks", "be keras.callbacks.Callback objects", callback))
-    return listed
+    return found
 
 
 def _copied(callback: Any) -> Any:

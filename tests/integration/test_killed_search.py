@@ -9,7 +9,9 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from kt_suite.storage import Storage
@@ -38,16 +40,18 @@ def build(hp):
 rng = np.random.default_rng(0)
 x = rng.normal(size=(256, 8)).astype("float32")
 y = x[:, :1] * 2 - x[:, 1:2]
-tuner = kt_suite.{tuner}(build, "val_loss", max_trials=12, seed=7, directory=sys.argv[1], tensorboard=None)
+options = dict(max_trials=12, seed=7, directory=sys.argv[1], tensorboard=None)
+tuner = kt_suite.{tuner}(build, "val_loss", executor="{executor}", **options)
 print("ready", flush=True)
-tuner.search(x[:192], y[:192], validation_data=(x[192:], y[192:]), epochs=4, verbose=0)
+tuner.search(x[:192], y[:192], validation_data=(x[192:], y[192:]), epochs={epochs}, callbacks={callbacks}, verbose=0)
+print(tuner.executor.name, flush=True)
 """
 KILLS = 10
 
 
-def table(directory: Path) -> list[tuple[object, ...]]:
+def table(directory: Path) -> list[tuple[Any, ...]]:
     storage = Storage.open(directory / "untitled_project", read_only=True)
-    rows = [(one.trial_id, one.status, one.values, one.score, one.best_epoch, one.seed) for one in storage.trials()]
+    rows = [(one.trial_id, one.status, one.values, one.seed, one.best_epoch, one.score) for one in storage.trials()]
     storage.close()
     return rows
 
@@ -62,7 +66,7 @@ def start(script: Path, directory: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("tuner", ["RandomSearch", "BayesianOptimization"])
 def test_ten_kills_change_nothing_in_the_final_table(tmp_path: Path, tuner: str) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tuner=tuner))
+    script.write_text(SCRIPT.format(tuner=tuner, executor="inline", epochs=4, callbacks=[]))
     began = time.monotonic()
     with start(script, tmp_path / "whole") as process:
         took = time.monotonic() - began
@@ -85,3 +89,26 @@ def test_ten_kills_change_nothing_in_the_final_table(tmp_path: Path, tuner: str)
     ends = Counter(event["trial_id"] for event in storage.events() if event["kind"] == "end")
     storage.close()
     assert set(ends.values()) == {1}, "a trial that had ended was run again"
+
+
+def test_a_search_killed_between_the_ends_of_fused_trials_comes_to_the_same_up_to_rounding(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    stopping = '[keras.callbacks.EarlyStopping("val_loss", patience=2)]'
+    script.write_text(SCRIPT.format(tuner="RandomSearch", executor="auto", epochs=200, callbacks=stopping))
+    with start(script, tmp_path / "whole") as process:
+        assert process.communicate()[0] == "fused\n"
+    with start(script, tmp_path / "killed") as process:
+        while process.poll() is None and "COMPLETED" not in statuses(tmp_path / "killed"):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert set(statuses(tmp_path / "killed")) > {"COMPLETED"}, "the search was over too soon to be killed"
+    with start(script, tmp_path / "killed") as process:
+        assert process.communicate()[0] == "fused\n"
+    whole, resumed = table(tmp_path / "whole"), table(tmp_path / "killed")
+    assert [row[:5] for row in resumed] == [row[:5] for row in whole]
+    np.testing.assert_allclose([row[5] for row in resumed], [row[5] for row in whole], rtol=1e-4)
+
+
+def statuses(directory: Path) -> list[str]:
+    exists = Storage.exists(directory / "untitled_project")
+    return [row[1] for row in table(directory)] if exists else []

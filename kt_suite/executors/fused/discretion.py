@@ -11,21 +11,17 @@ from typing import Any
 
 import keras
 
-from kt_suite.executors.fused.planner import free_memory
-from kt_suite.executors.fused.preview import obstacle_of_space
+from kt_suite.executors.fused.memory import total_memory
 from kt_suite.executors.fused.rowwise import is_keras
+from kt_suite.executors.fused.slots import is_independent
 from kt_suite.executors.fused.unfusable import Unfusable
-from kt_suite.executors.training import copy_callbacks
+from kt_suite.executors.training import is_factory, listed
 from kt_suite.pruners.patience import PatiencePruner
 from kt_suite.pruners.threshold import ThresholdPruner
 from kt_suite.rows import leaves
-from kt_suite.trial import TrialStatus
 
 # Making a program takes about as long as two or three small trials one after the other.
-_FEWEST_TRIALS = 4
-FEWEST_RUNS = 3
-"""Runs of a kind that are worth a program."""
-
+_FEWEST_TRIALS = 2
 _SEES_TRIALS_COME_AND_GO = (
     "on_trial_begin",
     "on_trial_end",
@@ -53,13 +49,23 @@ def obstacle_of_discretion(runner: Any) -> str | None:
     Args:
         runner: The tuner, with the arguments of ``search``.
     """
-    reason = _seen_from_outside(runner) or _too_few(runner.oracle) or _too_large(runner)
-    return reason or obstacle_of_space(runner)
+    return _seen_from_outside(runner) or _too_few(runner.oracle) or _too_large(runner)
+
+
+def obstacle_of_space(runner: Any) -> str | None:
+    """Returns why the models of a search had better train one after the other; ``None`` if fusing pays.
+
+    Args:
+        runner: The tuner, with its hypermodel bound to the data.
+    """
+    from kt_suite.executors.fused import preview  # loads the engine
+
+    return preview.obstacle_of_space(runner)
 
 
 def _seen_from_outside(runner: Any) -> str | None:
     oracle, limits = runner.oracle, runner._limits
-    if not _is_independent(oracle):
+    if not is_independent(oracle):
         return "what is proposed follows from the results of earlier trials"
     if runner.pruner is not None and type(runner.pruner) not in _JUDGE_A_TRIAL_BY_ITSELF:
         return "trials are pruned by how those before them have ended"
@@ -69,30 +75,24 @@ def _seen_from_outside(runner: Any) -> str | None:
     for method in _SEES_TRIALS_COME_AND_GO:
         if not getattr(type(runner), method).__module__.startswith(_OURS):
             return f"{type(runner).__name__} overrides {method}, which expects one trial after the other"
-    return next(filter(None, map(_obstacle, copy_callbacks(runner._fit_kwargs.get("callbacks")))), None)
-
-
-def _is_independent(oracle: Any) -> bool:
-    """Whether an oracle's proposals do not follow from results, or only those of whole rungs."""
-    known = type(oracle).__module__.startswith(_OURS)
-    asynchronous = getattr(oracle, "asynchronous", False)
-    if hasattr(oracle, "max_pending"):
-        return bool(known and oracle.max_pending is None and not asynchronous)
-    return known and type(oracle).__name__ in ("RandomSearchOracle", "GridSearchOracle")
+    callbacks = runner._fit_kwargs.get("callbacks")
+    if is_factory(callbacks):
+        return "callbacks are made by a function, which may expect to be called as each trial begins"
+    return next(filter(None, map(_obstacle, listed(callbacks))), None)
 
 
 def _too_few(oracle: Any) -> str | None:
-    if oracle.max_trials is None:
+    # Of all trials, not of those to go: a search that is resumed trains on as it has begun.
+    if oracle.max_trials is None or oracle.max_trials >= _FEWEST_TRIALS:
         return None
-    left = oracle.max_trials - sum(trial.status in TrialStatus.FINISHED for trial in oracle.trials.values())
-    return f"{left} trials are too few to make a program for" if left < _FEWEST_TRIALS else None
+    return f"{oracle.max_trials} trials are too few to make a program for"
 
 
 def _too_large(runner: Any) -> str | None:
     """Returns what is wrong with data that would take much of the memory, or come from where reading is slow."""
     held = leaves([*runner._fit_args, *(runner._fit_kwargs.get(name) for name in ("x", "y", "validation_data"))])
     size = sum(int(getattr(leaf, "nbytes", 0)) for leaf in held if hasattr(leaf, "dtype"))
-    return "the data would take a large part of the memory" if size > free_memory() // 8 else None
+    return "the data would take a large part of the memory" if size > total_memory() // 8 else None
 
 
 def _obstacle(callback: Any) -> str | None:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
 from kt_suite.errors import InputError, KTSuiteError, rule
 from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
-from kt_suite.executors.fused.attempt import Attempt, Run
-from kt_suite.executors.fused.checkpoints import Keeper
-from kt_suite.executors.fused.discretion import FEWEST_RUNS, check_alike, obstacle_of_discretion
-from kt_suite.executors.fused.lane import Lane
-from kt_suite.executors.fused.planner import Planner
-from kt_suite.executors.fused.preparation import Preparation, holder_of
-from kt_suite.executors.fused.preview import preview
+from kt_suite.executors.fused.discretion import check_alike, obstacle_of_discretion, obstacle_of_space
 from kt_suite.executors.fused.reasons import obstacle_of_search
 from kt_suite.executors.fused.slots import num_slots
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.inline import InlineExecutor
+
+if TYPE_CHECKING:  # the engine takes a fifth of a second to load, which searches that train inline save
+    from kt_suite.executors.fused.attempt import Attempt, Run
+    from kt_suite.executors.fused.lane import Lane
 
 
 class FusedExecutor(Executor):
@@ -68,7 +66,7 @@ class FusedExecutor(Executor):
         self._num_slots = slots or 1
         self._lanes: list[Lane] = []
         self._attempts: dict[str, Attempt] = {}
-        self._planner = Planner(memory_limit)
+        self._planner: Any = None  # a Planner, once the engine is loaded
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -77,9 +75,9 @@ class FusedExecutor(Executor):
 
     def prepare(self, runner: Any) -> None:
         self._prepared_for = runner
-        self._reason = obstacle_of_search(runner)
-        if self._reason is None and self._only_if_it_pays:
-            self._reason = obstacle_of_discretion(runner)
+        checks = (obstacle_of_discretion, obstacle_of_search, obstacle_of_space)
+        reasons = (check(runner) for check in (checks if self._only_if_it_pays else (obstacle_of_search,)))
+        self._reason = next((reason for reason in reasons if reason is not None), None)
         self._num_slots = self._given_slots or (num_slots(runner) if self._reason is None else 1)
 
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
@@ -90,10 +88,18 @@ class FusedExecutor(Executor):
         self._one_by_one: deque[TrialSpec] = deque()
         self._stopped: set[str] = set()
         self._lanes, self._attempts = [], {}
+        self._inline.open(runner, report, should_stop)
+        if self._reason is None:
+            self._load_engine(runner)
+
+    def _load_engine(self, runner: Any) -> None:
+        from kt_suite.executors.fused.checkpoints import Keeper
+        from kt_suite.executors.fused.planner import Planner
+        from kt_suite.executors.fused.preparation import Preparation
+
         self._preparation = Preparation(runner, self._shuffle)
         self._keeper = Keeper(runner)
         self._planner = Planner(self._memory_limit)
-        self._inline.open(runner, report, should_stop)
 
     def explain(self) -> str:
         if self._reason is not None:
@@ -138,11 +144,17 @@ class FusedExecutor(Executor):
     def details(self, runner: Any) -> list[str]:
         if self._reason is not None:
             return []
-        return self._planner.explain() or preview(runner)
+        from kt_suite.executors.fused.preview import preview
+
+        found: list[str] = self._planner.explain() if self._planner is not None else []
+        return found or preview(runner)
 
     def notes(self) -> list[str]:
-        notes, self._planner.notes = self._planner.notes, []
-        return [] if self._only_if_it_pays else notes
+        if self._reason is not None or self._only_if_it_pays:
+            return []
+        notes: list[str] = self._planner.notes
+        self._planner.notes = []
+        return notes
 
     def close(self) -> None:
         self._lanes, self._attempts = [], {}
@@ -160,7 +172,7 @@ class FusedExecutor(Executor):
         """Builds the models of attempts that wait, as far as memory allows."""
         while self._waiting and self._planner.has_room(self._lanes):
             spec = self._waiting.popleft()
-            attempt = Attempt(spec, holder_of(self._runner, spec), self._report)
+            attempt = self._preparation.attempt(spec, self._report)
             try:
                 with attempt.failing() as failure:
                     self._preparation.prepare(attempt)
@@ -179,10 +191,6 @@ class FusedExecutor(Executor):
 
     def _place(self) -> Iterator[Event]:
         """Puts runs that are ready into lanes."""
-        for attempt in self._planner.rare(self._lanes, FEWEST_RUNS) if self._only_if_it_pays else ():
-            del self._attempts[attempt.trial_id]
-            self._planner.forget(attempt)
-            self._train_alone(attempt.spec, ["too few trials are like it to make a program for"])
         for lane, runs, error in self._planner.place(self._lanes):
             if lane is not None:
                 self._planner.describe(lane)

@@ -168,13 +168,33 @@ class Feed:
         if self._options.shuffle is None:
             return list(rows)
         if self._options.shuffle == "shared":
-            return [np.random.default_rng([self._options.seed, number]).permutation(own) for own in rows]
+            return self._shared_order(number, iterations)
         seeds = self._group.fill([one.seed for one in self._members])
         moments = [number] * len(seeds) if iterations is None else [int(steps) for steps in iterations]
         return [
             np.random.default_rng([seed, moment]).permutation(own)
             for seed, moment, own in zip(seeds, moments, rows, strict=True)
         ]
+
+    def _shared_order(self, number: int, iterations: np.ndarray | None) -> list[np.ndarray]:
+        """Returns rows in the order that all runs of a search see in the same epoch of their own.
+
+        By the epochs that a member itself has trained, so that it comes to the same whoever is beside it: one that
+        joins a stack under way does not see the orders of those that were there before.
+        """
+        epochs = [number] * len(self._rows)
+        if iterations is not None:
+            counts = [-(-len(own) // self.batch_size) for own in self._rows]
+            epochs = [int(steps) // count for steps, count in zip(iterations, counts, strict=False)]
+        if self._is_shared and len(set(epochs)) == 1:
+            return [self._permuted(epochs[0], self._rows[0])]
+        if self._is_shared:  # few orders for many members
+            drawn = {epoch: self._permuted(epoch, self._rows[0]) for epoch in set(epochs)}
+            return self._group.fill([drawn[epoch] for epoch in epochs])
+        return self._group.fill([self._permuted(*pair) for pair in zip(epochs, self._rows, strict=True)])
+
+    def _permuted(self, number: int, rows: np.ndarray) -> np.ndarray:
+        return np.random.default_rng([self._options.seed, number]).permutation(rows)
 
     def _streamed(self, chunk: dict[str, Any], *, has_classes: bool = False) -> dict[str, Any]:
         """Returns a chunk of a stream, on the device, with the weights of rows in the form that programs take."""

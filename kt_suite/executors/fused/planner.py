@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kt_suite.executors.base import TrialSpec
-from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.lane import Lane
+from kt_suite.executors.fused.memory import free_memory
 from kt_suite.executors.fused.widths import width_classes
 
 # A run's variables: weights, gradients, two moments of the optimizer, and the Keras model's own; before it is measured.
@@ -74,13 +72,6 @@ class Planner:
         """Whether memory allows for another run."""
         taken = sum(lane.nbytes for lane in lanes) + self._ready_bytes
         return taken < self._limit or not (lanes or self._ready)
-
-    def rare(self, lanes: Sequence[Lane], fewest: int) -> list[Attempt]:
-        """Returns the attempts with a run of a kind that is new, and not worth a program: there are too few of it."""
-        known = {lane.key for lane in lanes} | self._measured.keys()
-        counts = Counter(run.group[0] for run in self._ready)
-        found = [run.attempt for run in self._ready if run.group[0] not in known and counts[run.group[0]] < fewest]
-        return list({id(attempt): attempt for attempt in found}.values())
 
     def _bytes_of(self, run: Run) -> int:
         measured = self._measured.get(run.group[0])
@@ -158,23 +149,3 @@ class Planner:
             for reason, ids in self.reasons.items()
         ]
         return lines
-
-
-def free_memory() -> int:
-    """Returns the bytes that programs may use: of the system, and of the accelerator where it says what it has."""
-    on_device = backends.current().free_memory()
-    return system_memory() if on_device is None else min(on_device, system_memory())
-
-
-def system_memory() -> int:
-    """Returns the bytes of the system that are free."""
-    try:
-        pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 4 << 30
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            available = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        available = pages * size
-    return available

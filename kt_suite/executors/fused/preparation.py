@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.base import ReportHandler, TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.fit_data import FitData
 from kt_suite.executors.fused.lazy import variables_later
@@ -35,12 +35,19 @@ class Preparation:
     """
 
     def __init__(self, runner: Any, shuffle: str) -> None:
+        self._runner = runner
         self._seed = runner.oracle.seed
         self._shuffle = shuffle
         # Rows are cut out for those alone who look at them before training.
         adapts = getattr(type(runner.hypermodel), "adapt", HyperModel.adapt) is not HyperModel.adapt
         self._fit_data = FitData(runner._fit_args, runner._fit_kwargs, self._seed, cuts_folds=adapts)
         self._is_lazy = True
+
+    def attempt(self, spec: TrialSpec, report: ReportHandler) -> Attempt:
+        """Returns an attempt without runs, held by a copy of the tuner: many are under way in one process."""
+        holder = copy.copy(self._runner)
+        holder._begin_attempt(spec)
+        return Attempt(spec, holder, report)
 
     def prepare(self, attempt: Attempt) -> None:
         """Builds the models of an attempt, and gives it its runs.
@@ -94,13 +101,6 @@ class Preparation:
         same = dataclasses.astuple(options)
         is_weighted = arguments.get("class_weight") is not None
         return (skeleton(model), id(data), same, is_weighted), data, options
-
-
-def holder_of(runner: Any, spec: TrialSpec) -> Any:
-    """Returns a copy of a tuner that holds one attempt, so that many can be under way in one process."""
-    holder = copy.copy(runner)
-    holder._begin_attempt(spec)
-    return holder
 
 
 def _prepare(

@@ -9,7 +9,7 @@ import keras
 from kt_suite.executors.fused.callbacks import foresees, obstacle
 from kt_suite.executors.fused.streams import is_stream, num_batches
 from kt_suite.executors.fused.unfusable import Unfusable
-from kt_suite.executors.training import copy_callbacks
+from kt_suite.executors.training import is_factory, listed
 from kt_suite.hypermodel import overrides_fit
 from kt_suite.scoring import scorers_for
 
@@ -43,7 +43,7 @@ def obstacle_of_search(runner: Any) -> str | None:
     if runner.distribution_strategy is not None or runner.distribution.is_given:
         return "each trial is distributed over devices of its own"
     callbacks = runner._fit_kwargs.get("callbacks")
-    reasons = [obstacle(one) for one in copy_callbacks(callbacks)]
+    reasons = [obstacle(one) for one in listed(callbacks() if is_factory(callbacks) else callbacks)]
     return next((reason for reason in reasons if reason is not None), None)
 
 

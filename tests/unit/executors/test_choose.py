@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from kt_suite.distribution.distribution import Distribution
 from kt_suite.errors import InputError, MissingExtraError
-from kt_suite.executors import InlineExecutor
+from kt_suite.executors import FusedExecutor, InlineExecutor
 from kt_suite.executors.choose import make_executor
 
 
@@ -29,3 +30,9 @@ def test_options_of_workers_are_refused_where_there_are_none() -> None:
 def test_an_unknown_name_is_refused_with_what_it_may_have_meant() -> None:
     with pytest.raises(InputError, match="Did you mean 'processes'"):
         made("process")
+
+
+def test_trials_are_fused_unless_their_devices_are_given() -> None:
+    assert isinstance(made("auto"), FusedExecutor)
+    given = Distribution("one_device:/cpu:0")
+    assert isinstance(make_executor("auto", workers=None, trial_timeout=None, distribution=given), InlineExecutor)

@@ -69,6 +69,7 @@ class OwnTraining(kts.RandomSearch):
         (Watching, {}, "Watching overrides on_trial_end"),
         (OwnTraining, {}, "OwnTraining overrides run_trial"),
         (kts.RandomSearch, {"fit": {"callbacks": [keras.callbacks.LambdaCallback()]}}, "LambdaCallback"),
+        (kts.RandomSearch, {"fit": {"callbacks": list}}, "callbacks are made by a function"),
     ],
 )
 def test_it_trains_inline_where_that_could_be_noticed(
@@ -89,7 +90,7 @@ def test_it_trains_inline_where_each_model_has_work_enough(
 def test_it_trains_inline_where_data_take_much_memory(
     tiny_build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discretion, "free_memory", lambda: 1000)
+    monkeypatch.setattr(discretion, "total_memory", lambda: 1000)
     assert "a large part of the memory" in tuner_of(tiny_build, tmp_path).explain_execution()
 
 

@@ -51,23 +51,25 @@ def test_members_that_leave_change_nothing_for_those_that_stay(rows: Any) -> Non
     np.testing.assert_allclose([*first, *losses(stack, 2)[:, 0]], expected, rtol=1e-8)
 
 
-def test_a_member_that_joins_trains_as_from_the_start(rows: Any) -> None:
-    expected = losses(stack_of([model(6, seed=3)], rows), 2)[:, 0]
-    stack = stack_of([model(4), model(5, seed=2)], rows)
+@pytest.mark.parametrize("shuffle", [None, "shared"])
+def test_a_member_that_joins_trains_as_from_the_start(rows: Any, shuffle: str | None) -> None:
+    expected = losses(stack_of([model(6, seed=3)], rows, shuffle), 2)[:, 0]
+    stack = stack_of([model(4), model(5, seed=2)], rows, shuffle)
     losses(stack)
     stack.add([Member(model(6, seed=3), 2)])
     np.testing.assert_allclose(losses(stack, 2)[:, 2], expected, rtol=1e-8)
 
 
-def test_a_member_goes_on_from_what_was_written_back(rows: Any) -> None:
-    expected = losses(stack_of([model(4)], rows), 3)[1:, 0]
+@pytest.mark.parametrize("shuffle", [None, "shared"])
+def test_a_member_goes_on_from_what_was_written_back(rows: Any, shuffle: str | None) -> None:
+    expected = losses(stack_of([model(4)], rows, shuffle), 3)[1:, 0]
     trained = [model(5, seed=2), model(4)]
-    stack = stack_of(trained, rows)
+    stack = stack_of(trained, rows, shuffle)
     losses(stack)
     stack.write_back(1)
     written = trained[1]
     assert int(written.optimizer.iterations.numpy()) == 3
-    np.testing.assert_allclose(losses(stack_of([written], rows), 2)[:, 0], expected, rtol=1e-8)
+    np.testing.assert_allclose(losses(stack_of([written], rows, shuffle), 2)[:, 0], expected, rtol=1e-8)
 
 
 def test_a_rate_that_is_set_acts_on_its_member_alone(rows: Any) -> None:
