@@ -68,7 +68,7 @@ class RunRecord:
         best_epoch: The scored epoch, from 0.
         metrics: The metrics of that epoch.
         fold, task, repeat: What sets the run apart from its siblings.
-        seconds: Wall-clock time of the run.
+        seconds: Wall-clock time of the run; its share where runs train side by side in one program.
     """
 
     index: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import traceback
 from collections import defaultdict
 from typing import Any
@@ -37,6 +36,7 @@ class Run:
         lane: The lane that trains it, with ``position`` in it; ``None`` before and after.
         best: Weights of the scored epoch, where they may be needed.
         is_over: Whether it has trained as far as it will.
+        seconds: Its share of the time that its lanes have trained.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Run:
         self._arguments = arguments
         self._put_off = put_off
         self._logs: dict[str, Any] = {}
-        self._began = 0.0
+        self.seconds = 0.0
 
     @property
     def num_rows(self) -> int:
@@ -120,7 +120,6 @@ class Run:
 
     def begin(self, steps: int | None) -> None:
         """Starts training, once the run is in a lane."""
-        self._began = time.monotonic()
         self.model_proxy = ModelProxy(self.model, self)
         self.steps = steps
         self._callbacks = RunCallbacks(self.callbacks, self.model_proxy, self.epochs, steps)
@@ -148,7 +147,7 @@ class Run:
         """Ends training; what is needed of the member is taken out of its lane after this."""
         self.is_over = True
         self._callbacks.end(self._logs)
-        self.monitor.seconds = time.monotonic() - self._began
+        self.monitor.seconds = self.seconds
 
     def cut_after(self, num_epochs: int) -> None:
         """Forgets what came after an epoch at which a decision has ended the run."""

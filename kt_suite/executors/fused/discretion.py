@@ -52,17 +52,6 @@ def obstacle_of_discretion(runner: Any) -> str | None:
     return _seen_from_outside(runner) or _too_few(runner.oracle) or _too_large(runner)
 
 
-def obstacle_of_space(runner: Any) -> str | None:
-    """Returns why the models of a search had better train one after the other; ``None`` if fusing pays.
-
-    Args:
-        runner: The tuner, with its hypermodel bound to the data.
-    """
-    from kt_suite.executors.fused import preview  # loads the engine
-
-    return preview.obstacle_of_space(runner)
-
-
 def _seen_from_outside(runner: Any) -> str | None:
     oracle, limits = runner.oracle, runner._limits
     if not is_independent(oracle):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import keras_tuner
 
 from kt_suite.errors import InputError, KTSuiteError, rule
 from kt_suite.executors.base import Event, Executor, ReportHandler, TrialSpec
-from kt_suite.executors.fused.discretion import check_alike, obstacle_of_discretion, obstacle_of_space
+from kt_suite.executors.fused.discretion import check_alike, obstacle_of_discretion
 from kt_suite.executors.fused.reasons import obstacle_of_search
 from kt_suite.executors.fused.slots import num_slots
 from kt_suite.executors.fused.unfusable import Unfusable
@@ -75,10 +76,13 @@ class FusedExecutor(Executor):
 
     def prepare(self, runner: Any) -> None:
         self._prepared_for = runner
-        checks = (obstacle_of_discretion, obstacle_of_search, obstacle_of_space)
-        reasons = (check(runner) for check in (checks if self._only_if_it_pays else (obstacle_of_search,)))
-        self._reason = next((reason for reason in reasons if reason is not None), None)
-        self._num_slots = self._given_slots or (num_slots(runner) if self._reason is None else 1)
+        self._reason = obstacle_of_discretion(runner) if self._only_if_it_pays else None
+        self._reason, operations = self._reason or obstacle_of_search(runner), 0.0
+        if self._reason is None and self._only_if_it_pays:
+            from kt_suite.executors.fused.preview import judge_space
+
+            self._reason, operations = judge_space(runner)
+        self._num_slots = self._given_slots or (1 if self._reason is not None else num_slots(runner, operations))
 
     def open(self, runner: Any, report: ReportHandler, should_stop: Callable[[], bool] | None = None) -> None:
         super().open(runner, report, should_stop)
@@ -225,11 +229,15 @@ class FusedExecutor(Executor):
         yield from self._conclude()  # callbacks that fail
         if not lane.runs:
             return
+        began = time.monotonic()
         try:
             logs = lane.train_epoch(rates)
         except Exception as error:
             yield from self._give_up(lane.runs, error)
             return
+        share = (time.monotonic() - began) / len(lane.runs)
+        for run in lane.runs:
+            run.seconds += share
         with self._runner._storage.together():
             self._end_epoch(list(lane.runs), logs)
         yield from self._conclude()
