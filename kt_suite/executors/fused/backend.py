@@ -66,7 +66,10 @@ class TensorFlowBackend:
 
     def compile(self, function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
         """Returns a compiled function of nested arrays."""
-        return self._tf.function(function, jit_compile=xla, autograph=False)  # type: ignore[no-any-return]
+        # TensorFlow counts tracings by the code of a function, and warns where many follow each other: in a search with
+        # many groups, each traced once, one would seem to be traced again and again. A partial has no code.
+        own = functools.partial(function)
+        return self._tf.function(own, jit_compile=xla, autograph=False)  # type: ignore[no-any-return]
 
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""

@@ -20,8 +20,6 @@ from kt_suite.pruners.patience import PatiencePruner
 from kt_suite.pruners.threshold import ThresholdPruner
 from kt_suite.rows import leaves
 
-# Making a program takes about as long as two or three small trials one after the other.
-_FEWEST_TRIALS = 2
 _SEES_TRIALS_COME_AND_GO = (
     "on_trial_begin",
     "on_trial_end",
@@ -71,10 +69,9 @@ def _seen_from_outside(runner: Any) -> str | None:
 
 
 def _too_few(oracle: Any) -> str | None:
-    # Of all trials, not of those to go: a search that is resumed trains on as it has begun.
-    if oracle.max_trials is None or oracle.max_trials >= _FEWEST_TRIALS:
-        return None
-    return f"{oracle.max_trials} trials are too few to make a program for"
+    # Making a program was measured to take as long as `fit` needs for the first epoch of one trial, give or take a
+    # second: two trials are enough. Of all trials, not of those to go, as a resumed search is to train on as it began.
+    return "there is but one trial" if oracle.max_trials == 1 else None
 
 
 def _too_large(runner: Any) -> str | None:

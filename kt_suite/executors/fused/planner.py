@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from kt_suite.executors.base import TrialSpec
@@ -143,9 +143,13 @@ class Planner:
 
     def explain(self) -> list[str]:
         """Returns the groups so far, and what trains alone and why."""
-        lines = [f"{len(ids)} trials in one program: {text}" for text, ids in self.groups.items()]
+        lines = [f"{_trials(ids)} in one program: {text}" for text, ids in self.groups.items()]
         lines += [
-            f"{len(ids)} trials one after the other: {reason} (trial {', '.join(ids[:5])}{', ...' if ids[5:] else ''})"
+            f"{_trials(ids)} one after the other: {reason} (trial {', '.join(ids[:5])}{', ...' if ids[5:] else ''})"
             for reason, ids in self.reasons.items()
         ]
         return lines
+
+
+def _trials(ids: Collection[str]) -> str:
+    return "1 trial" if len(ids) == 1 else f"{len(ids)} trials"

@@ -62,7 +62,7 @@ class OwnTraining(kts.RandomSearch):
     [
         (kts.BayesianOptimization, {}, "what is proposed follows from the results"),
         (kts.Hyperband, {"max_epochs": 4, "asynchronous": True}, "what is proposed follows from the results"),
-        (kts.RandomSearch, {"max_trials": 3}, "3 trials are too few"),
+        (kts.RandomSearch, {"max_trials": 1}, "there is but one trial"),
         (kts.RandomSearch, {"pruner": "median"}, "pruned by how those before them have ended"),
         (kts.RandomSearch, {"patience": 3}, "patience may end the search"),
         (kts.RandomSearch, {"time_budget": 60}, "time_budget may end the search"),
