@@ -120,7 +120,7 @@ def test_json_is_one_object_on_stdout_and_holds_the_test_score():
     found = json.loads(result.stdout)
     assert list(found) == [*KEYS, "test"]
     assert found["tensorboard"] is None
-    assert (found["objective"], found["direction"], found["executor"]) == ("val_accuracy", "max", "inline")
+    assert (found["objective"], found["direction"], found["executor"]) == ("val_accuracy", "max", "fused")
     assert 0 <= found["test"]["accuracy"] <= 1
     assert "dropout" not in found["best"]["values"]
     assert found["seconds"] > 0

@@ -69,7 +69,7 @@ class Preparation:
             put_off.extend(later)
 
         model, monitor, arguments = self._build(attempt, plan, args, kwargs, building)
-        _build_model(model, arguments["x"])
+        build_inputs(model, arguments["x"])
         check_run(model, arguments)
         start = _start(attempt.spec, monitor.run, model)
         monitor._keeps_weights = False  # the keeper remembers them, where they may be needed
@@ -136,7 +136,7 @@ def _start(spec: TrialSpec, run: int, model: Any) -> Snapshot | None:
     return start
 
 
-def _build_model(model: Any, x: Any) -> None:
+def build_inputs(model: Any, x: Any) -> None:
     """Builds a model whose inputs are known from the data alone, as ``fit`` would at its first batch."""
     shape = None if model.built else input_shape(x)
     if shape is not None and isinstance(model, keras.Sequential):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite.executors.fused.lazy import variables_later
+from kt_suite.executors.fused.preparation import build_inputs
 from kt_suite.executors.fused.reasons import check_run
 from kt_suite.executors.fused.skeleton import skeleton
 from kt_suite.executors.fused.unfusable import Unfusable
@@ -35,6 +36,8 @@ def judge_space(runner: Any) -> tuple[str | None, float]:
     """
     try:
         model = _build(runner, runner.oracle.get_space())
+        if not model.built and _inputs(runner) is None:
+            return None, 0.0  # the data will say
         check_run(model, {"epochs": 1})
         skeleton(model)
     except Unfusable as verdict:
@@ -63,6 +66,9 @@ def preview(runner: Any) -> list[str]:
         hp.values = space.sample(rng)
         try:
             model = _build(runner, hp)
+            if not model.built and _inputs(runner) is None:
+                reasons["unless the data, which its inputs follow from, let it be fused"] += 1
+                continue
             check_run(model, {"epochs": 1})
             groups[skeleton(model)].append(model)
         except Unfusable as verdict:
@@ -81,6 +87,13 @@ def describe(model: Any) -> str:
     return f"{layers}; {type(model.optimizer).__name__}"
 
 
+def _inputs(runner: Any) -> Any:
+    """Returns what models are to be trained on; ``None`` before ``search`` is called."""
+    return [*runner._fit_args, runner._fit_kwargs.get("x")][0] if hasattr(runner, "_fit_args") else None
+
+
 def _build(runner: Any, hp: Any) -> Any:
     with generators_kept(), variables_later():
-        return runner._build_hypermodel(hp)
+        model = runner._build_hypermodel(hp)
+        build_inputs(model, _inputs(runner))
+    return model

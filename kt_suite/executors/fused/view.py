@@ -198,8 +198,10 @@ def _reasons_of_call(rule: Any, step: Any) -> list[str]:
 def _reasons_of_training(model: Any) -> list[str]:
     if keras.backend.backend() not in ("tensorflow", "jax"):
         return [f"the Keras backend {keras.backend.backend()!r} compiles no epochs: use tensorflow or jax"]
-    if not getattr(model, "compiled", False) or not model.built:
+    if not getattr(model, "compiled", False):
         return [f"model {model.name!r} is not compiled: call compile() in build"]
+    if not model.built:
+        return [f"the inputs of model {model.name!r} are not known before it trains: begin it with keras.Input"]
     if model._compile_loss is None:
         return [f"model {model.name!r} is compiled without a loss: give one"]
     if model.run_eagerly:
