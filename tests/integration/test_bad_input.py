@@ -159,7 +159,9 @@ def test_a_build_that_does_not_compile_is_told() -> None:
     assert "model.compile" in message_of(InputError, lambda: tuner_of(uncompiled))
 
 
-@pytest.mark.parametrize("hypermodel", [None, 3, "mlp", ToyHyperModel, [build]], ids=repr)
+@pytest.mark.parametrize(
+    "hypermodel", [None, 3, "mlp", ToyHyperModel, [build]], ids=["none", "number", "name", "class", "list"]
+)
 def test_what_is_no_hypermodel_is_told(hypermodel: Any) -> None:
     assert "hypermodel" in message_of(InputError, lambda: tuner_of(hypermodel))
 

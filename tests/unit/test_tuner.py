@@ -186,7 +186,11 @@ class Locked(Noting):
 
 
 @pytest.mark.filterwarnings("ignore:Locked cannot be copied:UserWarning")
-@pytest.mark.parametrize("callbacks", [None, Noting(), [Noting()], lambda: [Noting()], [Locked()]], ids=str)
+@pytest.mark.parametrize(
+    "callbacks",
+    [None, Noting(), [Noting()], lambda: [Noting()], [Locked()]],
+    ids=["none", "one", "list", "function", "that cannot be copied"],
+)
 def test_callbacks_come_in_all_ways(callbacks: Any) -> None:
     Noting.seen.clear()
     tuner = searched(fit={"callbacks": callbacks, "epochs": 1})
