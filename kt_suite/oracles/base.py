@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import math
 import threading
@@ -25,7 +26,7 @@ from kt_suite.space import Space
 from kt_suite.trial import Decision, Report, TrialRecord, TrialStatus
 
 
-class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
+class Oracle(keras_tuner.Oracle, abc.ABC):  # type: ignore[misc]
     """Proposes trials and judges reports. Subclasses write :meth:`populate_space`.
 
     It is a ``keras_tuner.Oracle`` and works in a plain ``keras_tuner.Tuner`` too. What differs: the lock is released
@@ -94,6 +95,7 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
 
     # What subclasses use
 
+    @abc.abstractmethod
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes the values of a new trial.
 
@@ -104,7 +106,6 @@ class Oracle(keras_tuner.Oracle):  # type: ignore[misc]
             after the next result;
             ``"STOPPED"`` when there is nothing left to propose.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define populate_space(trial_id).")
 
     def generator(self, trial_id: str, stream: int = 0) -> np.random.Generator:
         """Returns the generator of one trial; ``stream`` tells several apart."""

@@ -135,7 +135,7 @@ class JaxBackend:
         import jax
 
         found = jax.local_devices()[0].memory_stats() or {}
-        return int(found["bytes_limit"] - found["bytes_in_use"]) if "bytes_limit" in found else None
+        return int(found["bytes_limit"] - found.get("bytes_in_use", 0)) if "bytes_limit" in found else None
 
 
 @functools.cache

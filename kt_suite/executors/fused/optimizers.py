@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ Number = Callable[[str], Any]
 """Returns a number of the optimizer, ``(members, 1, ...)``."""
 
 
-class OptimizerRule:
+class OptimizerRule(abc.ABC):
     """How one optimizer updates a variable of shape ``(members, ...)``.
 
     A subclass names its slots, its numbers, and writes :meth:`update`, as Keras' ``update_step`` does it.
@@ -64,6 +65,7 @@ class OptimizerRule:
         """Returns the scalars after the first part of a step, of shape ``(members,)``."""
         return scalars
 
+    @abc.abstractmethod
     def update(self, weight: Any, gradient: Any, slots: dict[str, Any], number: Number) -> tuple[Any, dict[str, Any]]:
         """Returns the new weight and slots.
 
@@ -74,7 +76,6 @@ class OptimizerRule:
             number: Looks numbers up, ``(members, 1, ...)``: those of the optimizer, its scalars, what was derived,
                 ``"learning rate"``, and ``"step"``, the number of the step from 1.
         """
-        raise NotImplementedError
 
 
 class SGD(OptimizerRule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import os
 import pkgutil
@@ -17,7 +18,7 @@ Layout = tuple[list[Axis], dict[str, list[Axis]]]
 """The last axis of each output, and by name the axes of each variable."""
 
 
-class Rule:
+class Rule(abc.ABC):
     """How one kind of layer acts on stacked members.
 
     Members of a program agree on a layer's configuration but for ``lifted``: widths, numbers and choices. Signals
@@ -73,6 +74,7 @@ class Rule:
         """
         return [inputs[0]] * len(step.outputs), {}
 
+    @abc.abstractmethod
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
         """Returns the output: a value, a signal, or a list of them.
 
@@ -81,7 +83,6 @@ class Rule:
             step: The step of the first member: what is no number, width or choice may be read from its layer.
             *inputs: The inputs, in the layer's compute type.
         """
-        raise NotImplementedError
 
 
 _rules: dict[type, Rule] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -18,28 +18,39 @@ from kt_suite.executors.fused.rules.shape import needs_channels_last
 from kt_suite.executors.fused.unfusable import describe
 
 
+class Windowed(Activated):
+    """A layer with channels last that moves a kernel over places; its filters are its width."""
+
+    lifted: ClassVar[tuple[str, ...]] = ("filters", "activation")
+
+    def reasons(self, step: Step) -> list[str]:
+        return super().reasons(step) + needs_channels_last(step)
+
+    def width(self, step: Step) -> int | None:
+        return int(step.layer.filters)
+
+
+def sides(layer: Any) -> list[Axis]:
+    """Returns the axes of a kernel that lie along the places."""
+    return [Axis(size) for size in layer.kernel_size]
+
+
 @register_rule(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-class ConvolutionRule(Activated):
+class ConvolutionRule(Windowed):
     """One batched product of patches and kernels.
 
     Compilers are slow at grouped convolutions, which is what stacked kernels are to them.
     """
 
-    lifted = ("filters", "activation")
-
     def reasons(self, step: Step) -> list[str]:
-        reasons = super().reasons(step) + needs_channels_last(step)
+        reasons = super().reasons(step)
         if step.layer.groups != 1:
             reasons.append(f"{describe(step.layer)} has groups: use 1, or a DepthwiseConv2D")
         return reasons
 
-    def width(self, step: Step) -> int | None:
-        return int(step.layer.filters)
-
     def layout(self, step: Step, inputs: list[Axis], width: int | None) -> Layout:
         output = prefix(step, width)
-        sides = [Axis(size) for size in step.layer.kernel_size]
-        return [output], {"kernel": [*sides, inputs[0], output], "bias": [output]}
+        return [output], {"kernel": [*sides(step.layer), inputs[0], output], "bias": [output]}
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
         layer, kernel = step.layer, context.variable("kernel")

@@ -14,20 +14,19 @@ from kt_suite.executors.fused.axis import Axis
 from kt_suite.executors.fused.context import Context, Signal
 from kt_suite.executors.fused.graph import Step
 from kt_suite.executors.fused.rules.base import Layout, prefix, register_rule
-from kt_suite.executors.fused.rules.convolution import shifts
-from kt_suite.executors.fused.rules.dense import Activated, product
-from kt_suite.executors.fused.rules.shape import needs_channels_last
+from kt_suite.executors.fused.rules.convolution import Windowed, shifts, sides
+from kt_suite.executors.fused.rules.dense import product
 from kt_suite.executors.fused.unfusable import describe
 
 
 @register_rule(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-class DepthwiseRule(Activated):
-    """A sum of shifted inputs, each times its entry of the kernel."""
+class DepthwiseRule(Windowed):
+    """A sum of shifted inputs, each times its entry of the kernel; its inputs say how many channels there are."""
 
     lifted = ("activation",)
 
-    def reasons(self, step: Step) -> list[str]:
-        return super().reasons(step) + needs_channels_last(step)
+    def width(self, step: Step) -> int | None:
+        return None
 
     def layout(self, step: Step, inputs: list[Axis], width: int | None) -> Layout:
         output = _multiplied(inputs[0], step.layer.depth_multiplier)
@@ -39,16 +38,8 @@ class DepthwiseRule(Activated):
 
 
 @register_rule(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-class SeparableRule(Activated):
+class SeparableRule(Windowed):
     """Each channel alone, then a product over channels."""
-
-    lifted = ("filters", "activation")
-
-    def reasons(self, step: Step) -> list[str]:
-        return super().reasons(step) + needs_channels_last(step)
-
-    def width(self, step: Step) -> int | None:
-        return int(step.layer.filters)
 
     def variables(self, step: Step) -> Mapping[str, Any]:
         layer = step.layer
@@ -72,27 +63,20 @@ class SeparableRule(Activated):
 
 
 @register_rule(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
-class TransposeRule(Activated):
+class TransposeRule(Windowed):
     """One batched product, whose parts are laid where the kernel reaches and summed."""
 
-    lifted = ("filters", "activation")
-
     def reasons(self, step: Step) -> list[str]:
-        layer = step.layer
-        reasons = super().reasons(step) + needs_channels_last(step)
+        layer, reasons = step.layer, super().reasons(step)
         if layer.output_padding is not None:
             reasons.append(f"{describe(layer)} has output_padding: leave it out, and crop or pad after the layer")
         if any(apart != 1 for apart in layer.dilation_rate):
             reasons.append(f"{describe(layer)} is dilated: use dilation_rate=1")
         return reasons
 
-    def width(self, step: Step) -> int | None:
-        return int(step.layer.filters)
-
     def layout(self, step: Step, inputs: list[Axis], width: int | None) -> Layout:
         output = prefix(step, width)
-        sides = [Axis(size) for size in step.layer.kernel_size]
-        return [output], {"kernel": [*sides, output, inputs[0]], "bias": [output]}
+        return [output], {"kernel": [*sides(step.layer), output, inputs[0]], "bias": [output]}
 
     def call(self, context: Context, step: Step, *inputs: Signal) -> Any:
         layer, kernel = step.layer, context.variable("kernel")
@@ -137,7 +121,7 @@ def _multiplied(axis: Axis, times: int) -> Axis:
 
 
 def _kernel_axes(layer: Any, channels: Axis) -> list[Axis]:
-    return [*(Axis(size) for size in layer.kernel_size), channels, Axis(layer.depth_multiplier)]
+    return [*sides(layer), channels, Axis(layer.depth_multiplier)]
 
 
 def _convolve(layer: Any, value: Any, kernel: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kt_suite.executors.fused import memory
+from kt_suite.executors.fused import backend, memory
 
 GIB = 1 << 30
 
@@ -31,3 +34,13 @@ def test_without_a_limit_the_machine_counts(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_this_machine_has_memory_and_some_of_it_is_free() -> None:
     assert 0 < memory.free_memory() < memory.total_memory()
+
+
+@pytest.mark.parametrize(
+    ("stats", "free"),
+    [({"bytes_limit": 1000, "bytes_in_use": 400}, 600), ({"bytes_limit": 1000}, 1000), ({}, None), (None, None)],
+)
+def test_a_device_of_jax_tells_what_is_free(monkeypatch: pytest.MonkeyPatch, stats: Any, free: int | None) -> None:
+    device = types.SimpleNamespace(memory_stats=lambda: stats)
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(local_devices=lambda: [device]))
+    assert backend.JaxBackend().free_memory() == free

@@ -105,6 +105,14 @@ def test_a_rule_of_anyones_lifts_numbers_and_widths(compiled: Any, rows: Any) ->
     assert_trains_alike(models, rows(4), rows(1))
 
 
+def test_a_rule_without_a_call_is_refused_where_it_is_registered() -> None:
+    class Empty(Rule):
+        pass
+
+    with pytest.raises(TypeError, match="call"):
+        register_rule(Quadratic)(Empty)
+
+
 def test_what_a_layer_keeps_in_its_attributes_tells_groups_apart(compiled: Any, rows: Any) -> None:
     models = [compiled((4,), Quadratic(power), layers.Dense(1)) for power in (2.0, 3.0)]
     models[1].layers[0].get_config = models[0].layers[0].get_config
