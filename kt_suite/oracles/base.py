@@ -34,8 +34,7 @@ class Oracle(keras_tuner.Oracle, abc.ABC):  # type: ignore[misc]
     consecutive only while they are the last trials to have ended.
 
     **Thread safety**: ``create_trial``, ``update_trial`` and ``end_trial`` exclude each other. **Randomness**: a
-        subclass draws
-    from :meth:`generator`, which depends on the seed and the trial alone, so that a resumed search proposes what an
+    subclass draws from :meth:`generator`, which depends on the seed and the trial alone, so that a resumed search proposes what an
     uninterrupted one would have. **State**: everything follows from the trials, but for what :meth:`checkpoint`
     returns.
 
@@ -101,10 +100,8 @@ class Oracle(keras_tuner.Oracle, abc.ABC):  # type: ignore[misc]
 
         Returns:
             ``"status"``: ``"RUNNING"`` with ``"values"`` (and, where a schedule of budgets says so, ``"budget"``,
-            ``"initial_epoch"``,
-            ``"rung"``, ``"bracket"``, ``"parent"``, ``"data_share"``, ``"fidelity"``); ``"IDLE"`` to be asked again
-            after the next result;
-            ``"STOPPED"`` when there is nothing left to propose.
+            ``"initial_epoch"``, ``"rung"``, ``"bracket"``, ``"parent"``, ``"data_share"``, ``"fidelity"``); ``"IDLE"``
+            to be asked again after the next result; ``"STOPPED"`` when there is nothing left to propose.
         """
 
     def generator(self, trial_id: str, stream: int = 0) -> np.random.Generator:
