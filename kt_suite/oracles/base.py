@@ -34,9 +34,9 @@ class Oracle(keras_tuner.Oracle, abc.ABC):  # type: ignore[misc]
     consecutive only while they are the last trials to have ended.
 
     **Thread safety**: ``create_trial``, ``update_trial`` and ``end_trial`` exclude each other. **Randomness**: a
-    subclass draws from :meth:`generator`, which depends on the seed and the trial alone, so that a resumed search proposes what an
-    uninterrupted one would have. **State**: everything follows from the trials, but for what :meth:`checkpoint`
-    returns.
+    subclass draws from :meth:`generator`, which depends on the seed and the trial alone, so that a resumed search
+    proposes what an uninterrupted one would have. **State**: everything follows from the trials, but for what
+    :meth:`checkpoint` returns.
 
     Args:
         objective: A metric name, an ``Objective``, a list of them (their signed sum is minimised), or ``None`` for a
