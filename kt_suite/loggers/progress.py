@@ -79,14 +79,27 @@ class SearchProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all have ended, if trials take as long as before; ``None`` if that is unknown."""
+        """Seconds until all have ended, if trials take as long as before; ``None`` if that is unknown.
+
+        Before any has ended, epochs tell: where trials train side by side, all may end together.
+        """
         times = [trial.seconds for trial in self.finished if trial.seconds is not None]
-        if self.num_trials is None or not times:
+        if self.num_trials is None:
             return None
+        if not times:
+            return self._seconds_left_by_epochs(self.num_trials)
         mean = sum(times) / len(times)
         num_left = max(self.num_trials - len(self.finished), len(self.running))
         done = sum(min(self._clock() - running.since, mean) for running in self.running.values())
         return (num_left * mean - done) / max(1, len(self.running))
+
+    def _seconds_left_by_epochs(self, num_trials: int) -> float | None:
+        totals = [(running, self.num_epochs(running.trial)) for running in self.running.values()]
+        done = sum(min(1.0, running.num_epochs / total) for running, total in totals if total)
+        if not done:
+            return None
+        took = self._clock() - min(running.since for running in self.running.values())
+        return took * (num_trials - done) / done
 
     def num_epochs(self, trial: TrialRecord) -> int | None:
         """Epochs that an attempt trains at most, over all its runs; ``None`` if unknown."""

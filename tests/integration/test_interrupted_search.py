@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from kt_suite.storage import Storage
 from kt_suite.trial import TrialStatus
 
@@ -25,6 +27,26 @@ class Slow(kt_suite.RandomSearch):
 
 tuner = Slow(max_trials=4, seed=1, directory=sys.argv[1], tensorboard=None)
 tuner.search()
+"""
+
+
+FUSED = """
+import sys
+import keras
+import numpy as np
+import kt_suite
+
+
+def build(hp):
+    hidden = keras.layers.Dense(hp.Int("units", 2, 9), "relu")
+    model = keras.Sequential([keras.Input((4,)), hidden, keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+x = np.random.default_rng(0).normal(size=(int(sys.argv[2]), 4))
+tuner = kt_suite.RandomSearch(build, "val_loss", max_trials=4, seed=1, directory=sys.argv[1], tensorboard=None)
+tuner.search(x, x[:, :1], validation_split=0.5, epochs=1000 if sys.argv[2] == "20000" else 2)
 """
 
 
@@ -46,6 +68,34 @@ def test_an_interrupted_script_says_how_to_resume_and_goes_on_when_run_again(tmp
     output = subprocess.run([*command, "0"], check=True, capture_output=True, text=True).stdout
     assert "trial 0000" not in output.split("ended")[0].replace("1 trial kept", "")
     assert statuses(project) == [TrialStatus.COMPLETED] * 4
+
+
+@pytest.mark.slow
+def test_fused_trials_are_interrupted_together_and_start_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(FUSED)
+    command = [sys.executable, str(script), str(tmp_path)]
+    project = tmp_path / "untitled_project"
+    with subprocess.Popen([*command, "20000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while not (Storage.exists(project) and reports(project)):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT
+    assert "executor   fused" in output
+    assert "run the same script again to resume" in output
+    assert statuses(project) == [TrialStatus.IDLE] * 4
+    subprocess.run([*command, "200"], check=True, capture_output=True)
+    assert statuses(project) == [TrialStatus.COMPLETED] * 4
+
+
+def reports(project: Path) -> int:
+    storage = Storage.open(project, read_only=True)
+    try:
+        return sum(len(storage.reports(record.trial_id)) for record in storage.trials())
+    finally:
+        storage.close()
 
 
 def statuses(project: Path) -> list[str]:

@@ -96,9 +96,9 @@ def on_all_cores(function: Callable[[Shard], T], shards: Sequence[Shard], *, fir
         shards: At least one.
         first_alone: Whether to do the first before all others, as it makes what all use.
     """
-    done = [function(shards[0])] if first_alone or len(shards) == 1 else []
-    rest = shards[len(done) :]
-    return done + (list(_pool().map(function, rest)) if len(rest) > 1 else [function(one) for one in rest])
+    done = [function(shards[0])] if first_alone else []
+    # In a thread even where there is one shard: Python hears Ctrl-C while it waits, and not while a program runs.
+    return [*done, *_pool().map(function, shards[len(done) :])]
 
 
 @functools.cache

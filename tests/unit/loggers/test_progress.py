@@ -33,6 +33,17 @@ def test_a_search_without_finished_trials_cannot_tell_the_time_left(clock: Clock
     assert progress.seconds_left is None
 
 
+def test_before_any_trial_has_ended_epochs_tell_the_time_left(clock: Clock) -> None:
+    progress = SearchProgress(make_info(max_trials=5, epochs=3), clock)
+    for trial in (running(0), running(1)):
+        progress.begin_trial(trial)
+        for report in make_reports(trial)[:1]:
+            progress.report(trial, report)
+    clock.now += 4
+    # Two thirds of a trial in four seconds, of five trials.
+    assert progress.seconds_left == pytest.approx(4 * (5 - 2 / 3) / (2 / 3))
+
+
 def test_a_search_without_bounds_cannot_tell_the_time_left(clock: Clock) -> None:
     progress = SearchProgress(make_info(max_trials=None, trials=[make_trial(0)]), clock)
     assert progress.num_trials is None
