@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import keras
 
 from kt_suite.executors.base import ReportHandler
 from kt_suite.executors.cores import num_cores
@@ -160,8 +161,15 @@ class _Process(Worker):
 
 
 def _visible_gpus() -> list[str]:
-    import tensorflow as tf
-
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = len(tf.config.list_physical_devices("GPU"))
+    count = _num_gpus()
     return [one for one in chosen.split(",") if one][:count] if chosen else [str(index) for index in range(count)]
+
+
+def _num_gpus() -> int:
+    """Returns how many GPUs there are, without taking their memory, which is for the workers."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU"))
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))  # JAX and PyTorch would open what they count

@@ -31,9 +31,8 @@ class DataFacts:
 
 def is_dataset(x: Any) -> bool:
     """Returns whether ``x`` yields batches of inputs and targets."""
-    import tensorflow as tf
-
-    return isinstance(x, (tf.data.Dataset, keras.utils.PyDataset))
+    is_of_tensorflow = hasattr(x, "element_spec") and hasattr(x, "cardinality")  # it need not be installed
+    return is_of_tensorflow or isinstance(x, keras.utils.PyDataset)
 
 
 def read_data(x: Any, y: Any, prefix: str = "") -> DataFacts:
