@@ -45,3 +45,16 @@ def worth_compiling(group: Any, feed: Any, epochs: int) -> bool:
     passes = _WEIGHT_PASSES * weights + _ACTIVATION_PASSES * entries * feed.batch_size
     saved = passes * _SECONDS_A_PASS * group.num_places * (feed.steps or 1) * max(1, epochs)
     return bool(saved > compile_seconds(group))
+
+
+def worth_moving(program_seconds: float, epoch_seconds: float, epochs: int, places: float) -> bool:
+    """Returns whether members left on few of their places save more on a smaller program than it costs.
+
+    Args:
+        program_seconds: What tracing and compiling a program took.
+        epoch_seconds: What an epoch takes on the places that there are.
+        epochs: Epochs to come.
+        places: The share of places of which the smaller program would have no need.
+    """
+    # Twice, as an accelerator that is not full takes hardly less time for fewer members.
+    return places >= 0.5 and epoch_seconds * places * epochs > 2 * program_seconds

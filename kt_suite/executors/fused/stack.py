@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kt_suite.executors.fused import backend as backends
-from kt_suite.executors.fused.compiling import can_compile, compile_seconds, worth_compiling
+from kt_suite.executors.fused.compiling import can_compile, compile_seconds, worth_compiling, worth_moving
 from kt_suite.executors.fused.feed import Feed
 from kt_suite.executors.fused.graph import outputs_of
 from kt_suite.executors.fused.group import Group
@@ -86,7 +86,13 @@ class Stack:
         self._shards = split(group.constants([member.seed for member in self._members]), state, self._size)
         self._feed.prepare(self._members, group)
         self._measures = measures_of(self._views[0].model, self._feed.targets)
-        self._program = self._program_of(xla=self._uses_xla())
+        self._take(self._program_of(xla=self._uses_xla()))
+
+    def _take(self, program: Program) -> None:
+        """Trains by a program from now on; how fast is to be measured."""
+        if program is not self._program:
+            self._program_seconds = compile_seconds(self._group)
+        self._program, self._epoch_seconds = program, 0.0
 
     def _program_of(self, *, xla: bool) -> Program:
         return program_for(
@@ -111,7 +117,7 @@ class Stack:
         if not can_compile(self._group):
             return
         if self.options.xla is None and not self._program.xla and seconds * left > 3 * compile_seconds(self._group):
-            self._program = self._program_of(xla=True)
+            self._take(self._program_of(xla=True))
 
     def __len__(self) -> int:
         return len(self._members)
@@ -145,6 +151,7 @@ class Stack:
         Returns:
             The logs of each member.
         """
+        self._move_together()
         started, program = time.perf_counter(), self._program
         was_warm = program.is_warm
         iterations = self._iterations()
@@ -162,8 +169,12 @@ class Stack:
             sums, test_sums = self._run(training, sums, validation, empty)
         self.epoch += 1
         logs = self._logs(sums, "")
+        seconds = time.perf_counter() - started
         if was_warm:
-            self._reconsider(time.perf_counter() - started)
+            self._epoch_seconds = seconds
+            self._reconsider(seconds)
+        else:
+            self._program_seconds = seconds
         if validate:
             tested = self._logs(test_sums, "val_") if has_validated else self.evaluate()
             logs = [{**own, **other} for own, other in zip(logs, tested, strict=True)]
@@ -247,12 +258,21 @@ class Stack:
             self._close_gaps()
 
     def _close_gaps(self) -> None:
-        """Moves the members to the fewest places, which the same program trains."""
+        """Moves the members to the fewest places of the size that there is; the same program trains them."""
         places = np.array(self._places)
         group = self._group.only(self._places, self._num_places())
         kept = np.concatenate([places, np.full(group.num_places - len(places), places[0])])
         state = keras.tree.map_structure(lambda array: array[kept], joined([shard.state for shard in self._shards]))
         self._lay_out(group, state)
+
+    def _move_together(self) -> None:
+        """Moves members left on few of their places to a smaller program, if it saves more than it costs."""
+        size = shard_size(self._group, self._feed.batch_size, len(self))
+        places = 1 - -(-len(self) // size) * size / self._group.num_places
+        left = self.options.epochs - self.epoch
+        if worth_moving(self._program_seconds, self._epoch_seconds, left, places):
+            self._size = size
+            self._close_gaps()
 
     def _snapshots(self) -> list[Snapshot]:
         return scatter(self._group, joined([shard.state for shard in self._shards]), self._places)

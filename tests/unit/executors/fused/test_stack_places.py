@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kt_suite.executors.fused import shards
+from kt_suite.executors.fused.compiling import worth_moving
 from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.stack import Stack
 
@@ -152,6 +153,33 @@ def test_members_that_leave_free_calls_of_the_same_program(rows: Any, monkeypatc
     assert len(stack._shards) == 1
     stack.set_number(0, "epsilon", 1e-5)
     assert stack._program is program
+
+
+@pytest.mark.parametrize("pays", [False, True])
+def test_members_left_on_few_places_move_to_a_smaller_program_where_that_pays(
+    rows: Any, monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    monkeypatch.setattr("kt_suite.executors.fused.stack.shard_size", lambda _, __, count: shards.rounded(count))
+    expected = losses(stack_of([model(4), model(5, seed=2)], rows), 4)
+    stack = stack_of([model(4), *(model(7, seed=3 + index) for index in range(6)), model(5, seed=2)], rows)
+    before = losses(stack)[:, [0, 7]]
+    stack.remove(range(1, 7))
+    assert stack._group.num_places == 8  # for those who may join
+    asked: list[tuple[float, ...]] = []
+    monkeypatch.setattr("kt_suite.executors.fused.stack.worth_moving", lambda *facts: asked.append(facts) or pays)
+    after = losses(stack)
+    assert asked[0][2:] == (3, 0.75)
+    assert stack._group.num_places == (2 if pays else 8)
+    stack.add([Member(model(6, seed=9), 9)])  # a wider program takes it in
+    monkeypatch.setattr("kt_suite.executors.fused.stack.worth_moving", lambda *_: False)
+    np.testing.assert_allclose([*before, *after, *losses(stack, 2)[:, :2]], expected, rtol=1e-8)
+
+
+def test_a_smaller_program_pays_where_many_epochs_are_to_come() -> None:
+    assert worth_moving(3.0, 0.5, 20, 0.75)
+    assert not worth_moving(3.0, 0.5, 10, 0.75)
+    assert not worth_moving(3.0, 0.5, 1000, 0.4)  # less than half: each size would be a program
+    assert not worth_moving(3.0, 0.0, 1000, 0.75)  # not measured yet
 
 
 def test_what_xla_has_compiled_is_used_to_the_end(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
