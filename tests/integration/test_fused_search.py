@@ -150,6 +150,44 @@ def test_a_group_that_is_too_large_is_split(tmp_path: Path) -> None:
     assert_equal(fused, inline)
 
 
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Lion", "Ftrl")
+
+
+@pytest.mark.parametrize(
+    "names", [("AdamW", "AdamW without biases"), pytest.param(OPTIMIZERS, marks=pytest.mark.slow)], ids=len
+)
+def test_optimizers_of_models_that_are_built_without_variables(tmp_path: Path, names: tuple[str, ...]) -> None:
+    def build_with(hp: Any) -> Any:
+        model = build(hp)
+        kind, *without = hp.Choice("optimizer", list(names)).split(" without ")
+        optimizer = getattr(keras.optimizers, kind)(hp.get("rate"), clipnorm=1.0, weight_decay=0.05)
+        if without:
+            optimizer.exclude_from_weight_decay(var_names=["bias"])
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        return model
+
+    options: dict[str, Any] = {"tuner": kts.GridSearch, "fit": {"epochs": 2}}
+    space = kts.HyperParameters()
+    space.Choice("optimizer", list(names))
+    options |= {"hyperparameters": space, "tune_new_entries": False}
+    fused, inline = (search(tmp_path, name, build_with, **options) for name in ("fused", "inline"))
+    assert len(rows(fused)) == len(names)
+    assert "after the other" not in fused.explain_execution()
+    assert_equal(fused, inline)
+
+
+def test_a_model_that_the_engine_cannot_read_trains_by_itself(tmp_path: Path, monkeypatch: Any) -> None:
+    from kt_suite.executors.fused import preparation
+
+    def broken(model: Any) -> Any:
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr(preparation, "skeleton", broken)
+    tuner = search(tmp_path, "fused", max_trials=2, fit={"epochs": 1})
+    assert {row["status"] for row in tuner.results()} == {TrialStatus.COMPLETED}
+    assert "RuntimeError: a defect of ours" in tuner.explain_execution()
+
+
 def test_a_trial_that_fails_ends_no_other(tmp_path: Path) -> None:
     def build_or_fail(hp: Any) -> Any:
         if hp.Int("units", 2, 6) == 4:
@@ -331,7 +369,7 @@ def test_ready_models_train_as_inline(tmp_path: Path, name: str) -> None:
     fit = {"x": x[:32], "y": y[:32], "validation_data": (x[32:], y[32:]), "epochs": 2}
     options: dict[str, Any] = {"max_trials": 5, "fit": fit}
     made = getattr(kts.models, name)
-    calm = {"dropout": 0.0, "optimizer": "adam", "augmentation": False}
+    calm = {"dropout": 0.0, "augmentation": False}
     known = {key: value for key, value in calm.items() if key in made().ranges}
     fused, inline = (search(tmp_path, one, made(fixed=known), **options) for one in ("fused", "inline"))
     assert "in one program" in fused.explain_execution()

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from kt_suite.executors.fused.keys import as_cast
+from kt_suite.executors.fused.lazy import make_variables
 from kt_suite.executors.fused.unfusable import Unfusable
 
 Number = Callable[[str], Any]
@@ -32,11 +33,18 @@ class OptimizerRule(abc.ABC):
 
     def key(self, optimizer: Any, variables: list[Any]) -> Any:
         """Returns what members must agree on: class, slots, clipping, and which variables decay."""
-        decays: Any = None
-        if optimizer.weight_decay is not None:
-            decays = tuple(optimizer._use_weight_decay(variable) for variable in variables)
         clips = tuple(bool(getattr(optimizer, name)) for name in ("clipnorm", "global_clipnorm", "clipvalue"))
+        decays = self.decays(optimizer, variables)
         return type(optimizer), tuple(self.slots(optimizer)), clips, decays, self.switches(optimizer)
+
+    def decays(self, optimizer: Any, variables: list[Any]) -> tuple[bool, ...]:
+        """Returns which variables decay."""
+        if optimizer.weight_decay is None:
+            return (False,) * len(variables)
+        if not any(getattr(optimizer, f"_exclude_from_weight_decay{end}", None) for end in ("", "_pattern")):
+            return (True,) * len(variables)
+        make_variables(list(variables))  # Keras asks for the tensor, to tell one from another
+        return tuple(bool(optimizer._use_weight_decay(variable)) for variable in variables)
 
     def switches(self, optimizer: Any) -> Any:
         """Returns settings that are no numbers."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from kt_suite.errors import KTSuiteError
 from kt_suite.executors.base import ReportHandler, TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.fit_data import FitData
@@ -70,12 +71,18 @@ class Preparation:
 
         model, monitor, arguments = self._build(attempt, plan, args, kwargs, building)
         build_inputs(model, arguments["x"])
-        check_run(model, arguments)
-        start = _start(attempt.spec, monitor.run, model)
+        try:
+            check_run(model, arguments)
+            start = _start(attempt.spec, monitor.run, model)
+            group = self._group(model, arguments, plan)
+        except (Unfusable, KTSuiteError):
+            raise
+        except Exception as error:  # ours, not the trial's: it trains as if there were no stacks
+            raise Unfusable([f"its model cannot be read ({type(error).__name__}: {error})"]) from error
         monitor._keeps_weights = False  # the keeper remembers them, where they may be needed
         rows = self._fit_data.rows(plan, attempt.spec.trial.data_share)
         member = Member(model, monitor.seed, rows, plan.validation_rows, arguments.get("class_weight"), start)
-        return Run(attempt, model, monitor, arguments, member, self._group(model, arguments, plan), put_off)
+        return Run(attempt, model, monitor, arguments, member, group, put_off)
 
     def _build(
         self, attempt: Attempt, plan: Any, args: Any, kwargs: dict[str, Any], building: Callable[[], Any]

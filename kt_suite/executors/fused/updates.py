@@ -76,10 +76,11 @@ def optimise(
     gradients = _clipped(optimizer, gradients, lookup)
     weights: list[Any] = list(state["weights"])
     slots = []
+    decays = rule.decays(optimizer, [view.weights[number] for number in view.trainable])
     for position, (number, gradient) in enumerate(zip(view.trainable, gradients, strict=True)):
         weight, variable = weights[number], view.weights[number]
         found = lookup(weight)
-        if optimizer.weight_decay is not None and optimizer._use_weight_decay(variable):
+        if decays[position]:
             weight = weight - weight * found("cast weight_decay") * found("learning rate")
         weight, new = rule.update(weight, ops.cast(gradient, weight.dtype), state["slots"][position], found)
         weights[number] = constrained(variable.constraint, weight)
