@@ -40,7 +40,7 @@ class FusedExecutor(Executor):
         memory_limit: Bytes that programs may take; half of what is free if ``None``.
         only_if_it_pays: Whether to train one after the other, without a word, what fusing would not make faster, and
             what could look otherwise: proposals that follow from results, limits and pruners, callbacks and methods of
-            one's own.
+            one's own. ``executor="auto"`` stands for this.
 
     Raises:
         InputError: An argument out of its range.
