@@ -185,7 +185,8 @@ class Feed:
         epochs = [number] * len(self._rows)
         if iterations is not None:
             counts = [-(-len(own) // self.batch_size) for own in self._rows]
-            epochs = [int(steps) // count for steps, count in zip(iterations, counts, strict=False)]
+            # To the nearest: in half precision, a member skips steps whose gradients are too large.
+            epochs = [round(int(steps) / count) for steps, count in zip(iterations, counts, strict=False)]
         if self._is_shared and len(set(epochs)) == 1:
             return [self._permuted(epochs[0], self._rows[0])]
         if self._is_shared:  # few orders for many members
