@@ -47,7 +47,7 @@ def obstacle_of_discretion(runner: Any) -> str | None:
     Args:
         runner: The tuner, with the arguments of ``search``.
     """
-    return _seen_from_outside(runner) or _too_few(runner.oracle) or _too_large(runner)
+    return _seen_from_outside(runner) or _too_large(runner)
 
 
 def _seen_from_outside(runner: Any) -> str | None:
@@ -66,12 +66,6 @@ def _seen_from_outside(runner: Any) -> str | None:
     if is_factory(callbacks):
         return "callbacks are made by a function, which may expect to be called as each trial begins"
     return next(filter(None, map(_obstacle, listed(callbacks))), None)
-
-
-def _too_few(oracle: Any) -> str | None:
-    # Making a program was measured to take as long as `fit` needs for the first epoch of one trial, give or take a
-    # second: two trials are enough. Of all trials, not of those to go, as a resumed search is to train on as it began.
-    return "there is but one trial" if oracle.max_trials == 1 else None
 
 
 def _too_large(runner: Any) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from kt_suite.executors.fused.skeleton import skeleton
 from kt_suite.executors.fused.unfusable import Unfusable
 from kt_suite.executors.fused.view import view_of
 from kt_suite.executors.fused.widths import operations
+from kt_suite.hypermodel import fit_options
 from kt_suite.seeds import generators_kept
 from kt_suite.space import Space
 
@@ -22,6 +25,11 @@ _NUM_SAMPLES = 12
 # long as Keras takes to start the step. On an accelerator that is later.
 _MOST_OPERATIONS = 1e7
 _ACCELERATOR = 100.0
+# Runs that are worth a program: it was measured to take as long to make as one to three runs of 20 epochs take inline,
+# dense networks the less, convolutions the more.
+_FEWEST_RUNS = 3.0
+_FEW_SAMPLES = 4
+_MANY_TRIALS = 64
 
 
 def judge_space(runner: Any) -> tuple[str | None, float]:
@@ -46,7 +54,32 @@ def judge_space(runner: Any) -> tuple[str | None, float]:
         return "the model of the default values cannot be built", 0.0
     most = _MOST_OPERATIONS * (_ACCELERATOR if has_accelerator() else 1.0)
     number = operations(view_of(model))
-    return ("each model keeps the device busy by itself" if number > most else None), number
+    if number > most:
+        return "each model keeps the device busy by itself", number
+    if runs_a_program(runner) < _FEWEST_RUNS:
+        return "the trials are of too many kinds for each to be worth a program", number
+    return None, number
+
+
+def runs_a_program(runner: Any) -> float:
+    """Returns about how many runs of a search will share a program, by random values of its space.
+
+    How many kinds of models there are is estimated from those met once and twice (Chao, 1984, "Nonparametric estimation
+    of the number of classes in a population", in the bias-corrected form), and as if all were as likely.
+    """
+    trials = min(runner.oracle.max_trials or _MANY_TRIALS, 10_000)
+    met: Counter[Any] = Counter()
+    for number, hp in enumerate(_samples(runner)):
+        if number == _FEW_SAMPLES and len(met) == 1:
+            break
+        with contextlib.suppress(Exception):  # that one trains inline, or fails
+            met[skeleton(_build(runner, hp)), fit_options(runner.hypermodel, hp).get("batch_size")] += 1
+    if not met:
+        return 0.0
+    once, twice = (sum(count == times for count in met.values()) for times in (1, 2))
+    kinds = len(met) + once * (once - 1) / (2 * (twice + 1))
+    programs = kinds * (1 - (1 - 1 / kinds) ** trials)
+    return float(trials * len(runner.run_plans()) / programs)
 
 
 def has_accelerator() -> bool:
@@ -58,12 +91,9 @@ def has_accelerator() -> bool:
 
 def preview(runner: Any) -> list[str]:
     """Returns the groups that random values of the space fall into, and why some cannot be fused."""
-    space, rng = Space(runner.oracle.hyperparameters), np.random.default_rng(0)
     groups: dict[Any, list[Any]] = defaultdict(list)
     reasons: Counter[str] = Counter()
-    for _ in range(_NUM_SAMPLES):
-        hp = runner.oracle.get_space()
-        hp.values = space.sample(rng)
+    for hp in _samples(runner):
         try:
             model = _build(runner, hp)
             if not model.built and _inputs(runner) is None:
@@ -85,6 +115,15 @@ def describe(model: Any) -> str:
     """Returns the layers and the optimizer of a model, in a line."""
     layers = "-".join(type(layer).__name__ for layer in model.layers)
     return f"{layers}; {type(model.optimizer).__name__}"
+
+
+def _samples(runner: Any) -> Iterator[Any]:
+    """Yields random values of the space, always the same."""
+    space, rng = Space(runner.oracle.hyperparameters), np.random.default_rng(0)
+    for _ in range(_NUM_SAMPLES):
+        hp = runner.oracle.get_space()
+        hp.values = space.sample(rng)
+        yield hp
 
 
 def _inputs(runner: Any) -> Any:

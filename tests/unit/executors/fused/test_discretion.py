@@ -62,7 +62,7 @@ class OwnTraining(kts.RandomSearch):
     [
         (kts.BayesianOptimization, {}, "what is proposed follows from the results"),
         (kts.Hyperband, {"max_epochs": 4, "asynchronous": True}, "what is proposed follows from the results"),
-        (kts.RandomSearch, {"max_trials": 1}, "there is but one trial"),
+        (kts.RandomSearch, {"max_trials": 2}, "too many kinds for each to be worth a program"),
         (kts.RandomSearch, {"pruner": "median"}, "pruned by how those before them have ended"),
         (kts.RandomSearch, {"patience": 3}, "patience may end the search"),
         (kts.RandomSearch, {"time_budget": 60}, "time_budget may end the search"),
@@ -78,6 +78,31 @@ def test_it_trains_inline_where_that_could_be_noticed(
     tuner = tuner_of(tiny_build, tmp_path, kind, **options)
     assert tuner.executor.name == "inline"
     assert reason in tuner.explain_execution()
+
+
+def of_depth(most: int) -> Any:
+    def build(hp: Any) -> Any:
+        hidden = [layers.Dense(2) for _ in range(hp.Int("depth", 1, most))]
+        return compiled(hidden)
+
+    return build
+
+
+def test_it_counts_the_runs_that_will_share_a_program(tmp_path: Path) -> None:
+    def estimate(most: int, trials: int, **options: Any) -> float:
+        tuner = tuner_of(of_depth(most), tmp_path / f"{most} {trials} {options}", max_trials=trials, **options)
+        return preview.runs_a_program(tuner)
+
+    assert estimate(1, 20) == 20
+    assert estimate(1, 20, executions_per_trial=2) == 40
+    assert estimate(3, 30) == pytest.approx(10, rel=0.3)
+    assert estimate(40, 12) < 2
+    assert estimate(40, 400) > 4
+
+
+def test_it_trains_inline_where_trials_are_of_too_many_kinds(tmp_path: Path) -> None:
+    assert tuner_of(of_depth(40), tmp_path / "few", max_trials=12).executor.name == "inline"
+    assert tuner_of(of_depth(40), tmp_path / "many", max_trials=1000).executor.name == "fused"
 
 
 def test_it_trains_inline_where_each_model_has_work_enough(
