@@ -39,7 +39,7 @@ def test_dense_layers_of_other_widths_activations_and_rates(assert_equals_fit: A
         ]
         return classifier(hidden, (6,), keras.optimizers.Adam(rate))
 
-    assert_equals_fit(build, specs, x, y, validation=(x[:7], y[:7]))
+    assert_equals_fit(build, specs, x, y, validation=(x[:7], y[:7]), epochs=3, batch_size=8)
 
 
 ROW_LAYERS = {
@@ -193,7 +193,7 @@ def test_optimizers_with_numbers_of_their_own(assert_equals_fit: Any, rows: Any,
     def build(n: int) -> Any:
         return classifier([layers.Dense(n, activation="tanh")], (6,), OPTIMIZERS[name](n))
 
-    assert_equals_fit(build, WIDTHS, x, y)
+    assert_equals_fit(build, WIDTHS, x, y, epochs=3)
 
 
 LOSSES = {
@@ -288,7 +288,7 @@ def test_metrics_weighted_and_not(assert_equals_fit: Any, rows: Any, kind: str) 
         return model
 
     weights = np.linspace(0.2, 2.0, len(x))
-    assert_equals_fit(build, WIDTHS, x, y, sample_weight=weights, validation=(x[:7], y[:7], weights[:7]), epochs=2)
+    assert_equals_fit(build, WIDTHS, x, y, sample_weight=weights, validation=(x[:7], y[:7], weights[:7]))
 
 
 def test_class_weights_of_each_member(assert_equals_fit: Any, rows: Any) -> None:

@@ -54,7 +54,7 @@ def test_layers_compute_as_alone_but_for_rounding(assert_equals_fit: Any, rows: 
         ]
         return classifier(hidden, (6,), keras.optimizers.SGD(0.01 * units))
 
-    assert_equals_fit(build, (5, 3), x, y, validation=(x, y), epochs=2, tolerance=4 * EPSILON[policy])
+    assert_equals_fit(build, (5, 3), x, y, validation=(x, y), tolerance=4 * EPSILON[policy])
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_images_compute_as_alone_but_for_rounding(assert_equals_fit: Any, images
         ]
         return classifier(hidden, (6, 5, 2), keras.optimizers.SGD(0.05))
 
-    assert_equals_fit(build, (5, 3), x, y, validation=(x, y), epochs=2, tolerance=4 * EPSILON[policy])
+    assert_equals_fit(build, (5, 3), x, y, validation=(x, y), tolerance=4 * EPSILON[policy])
 
 
 def test_a_layer_of_half_precision_rounds_as_alone(rows: Any) -> None:
@@ -98,7 +98,7 @@ def test_scaled_losses_skip_steps_with_infinite_gradients(assert_equals_fit: Any
 
     # The second's scale is soon infinite, which none of its gradients survives; the last one's comes down in time.
     specs = [(5, 1024.0, 2), (4, 2.0**126, 1), (3, 1.0, 2000)]
-    assert_equals_fit(build, specs, x, y, epochs=1)
+    assert_equals_fit(build, specs, x, y, batch_size=8, epochs=1)
 
 
 def test_scales_come_down_for_each_member_alone(rows: Any) -> None:
