@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kt_suite.executors.fused.member import Data, Member, Options
 from kt_suite.executors.fused.rowwise import obstacle_of_metric
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.stack import Stack
 from kt_suite.executors.fused.unfusable import Unfusable
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
@@ -217,6 +218,7 @@ def test_functions_that_let_rows_meet_say_why_they_are_not_fused(function: Any, 
     [
         (Reduced(), "has a __call__ of its own: override call"),
         (keras.losses.MeanSquaredError(reduction=None), "has reduction=None"),
+        (keras.losses.SparseCategoricalCrossentropy(ignore_class=1), "has an ignore_class"),
         (keras.losses.Circle(), "by what else is in its batch"),
         (keras.losses.Dice(), "returns one number a batch"),
     ],

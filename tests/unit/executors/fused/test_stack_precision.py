@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kt_suite.executors.fused.stack import Data, Member, Options, Stack
+from kt_suite.executors.fused.member import Data, Member, Options
+from kt_suite.executors.fused.stack import Stack
 from kt_suite.executors.fused.unfusable import Unfusable
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
