@@ -120,7 +120,7 @@ def test_json_is_one_object_on_stdout_and_holds_the_test_score():
     found = json.loads(result.stdout)
     assert list(found) == [*KEYS, "test"]
     assert found["tensorboard"] is None
-    assert (found["objective"], found["direction"], found["executor"]) == ("val_accuracy", "max", "fused")
+    assert (found["objective"], found["direction"], found["executor"]) == ("val_accuracy", "max", "inline")
     assert 0 <= found["test"]["accuracy"] <= 1
     assert "dropout" not in found["best"]["values"]
     assert found["seconds"] > 0
@@ -136,6 +136,7 @@ def test_folds_share_the_rows_and_the_best_model_is_retrained_on_all_of_them():
     assert "±" in run("show", "searches/mlp-iris-random").stdout
 
 
+@pytest.mark.slow
 def test_more_trials_may_be_asked_of_a_search_and_a_finished_one_resumed():
     common = ("mlp", "--data", "iris", "--epochs", "1", *PLAIN, "--json", "--verbose", "0")
     first = json.loads(run("tune", *common, "--max-trials", "1").stdout)
@@ -203,6 +204,7 @@ def test_another_number_in_the_metrics_becomes_null_in_json():
     assert found["test"] == {"loss": None}
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_resume_and_nothing_else_and_exits_130():
     command = [sys.executable, "-m", "kt_suite", "tune", "mlp", "--data", "iris", "--max-trials", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -239,6 +241,7 @@ def test_a_failing_import_of_tensorflow_shows_what_was_held_back(capfd, monkeypa
     assert capfd.readouterr().err == "from below\n"
 
 
+@pytest.mark.slow
 def test_init_makes_a_project_whose_script_and_tests_run(monkeypatch):
     assert "cd my_project && python tune.py" in run("init", "my_project").stdout
     root = Path("my_project").resolve()

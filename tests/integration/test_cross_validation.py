@@ -125,6 +125,7 @@ def test_the_best_model_is_retrained_on_all_samples_once(two: Any, monkeypatch: 
         two.get_best_models(2)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_the_same_data_and_splits_only() -> None:
     searched()
     searched(max_trials=2)
@@ -137,6 +138,7 @@ def test_a_search_goes_on_with_the_same_data_and_splits_only() -> None:
         tuner.search(X, Y, validation_data=(X, Y), verbose=0)
 
 
+@pytest.mark.slow
 def test_only_the_best_trials_keep_the_weights_of_their_folds() -> None:
     tuner = searched(max_trials=3, epochs=1, keep_checkpoints=1)
     best, *others = tuner.oracle.get_best_trials(3)

@@ -49,6 +49,7 @@ class Counting(keras.callbacks.Callback):
         logs["seen"] = float(epoch)
 
 
+@pytest.mark.slow
 def test_a_whole_script_gives_the_same_kinds_of_results(kt: ModuleType, data: Any, tmp_path: Path) -> None:
     x, y = data
     settings = {

@@ -143,6 +143,7 @@ def _centred(x: Any) -> Any:
     return x - keras.ops.mean(x, axis=0, keepdims=True)  # rows depend on each other
 
 
+@pytest.mark.slow
 def test_a_group_that_is_too_large_is_split(tmp_path: Path) -> None:
     fused = search(tmp_path, FusedExecutor(memory_limit=6_000), max_trials=8, fit={"epochs": 2})
     inline = search(tmp_path, "inline", max_trials=8, fit={"epochs": 2})
@@ -186,6 +187,19 @@ def test_a_model_that_the_engine_cannot_read_trains_by_itself(tmp_path: Path, mo
     tuner = search(tmp_path, "fused", max_trials=2, fit={"epochs": 1})
     assert {row["status"] for row in tuner.results()} == {TrialStatus.COMPLETED}
     assert "RuntimeError: a defect of ours" in tuner.explain_execution()
+
+
+def test_models_that_their_data_build_come_back(tmp_path: Path) -> None:
+    def without_input(hp: Any) -> Any:
+        model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 6), "tanh"), keras.layers.Dense(2, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    tuner = search(tmp_path, "fused", without_input, max_trials=3, fit={"epochs": 1})
+    assert "3 trials in one program" in tuner.explain_execution()
+    (best,) = tuner.get_best_models()
+    score = best.evaluate(X[24:], Y[24:], verbose=0)
+    assert score == pytest.approx(tuner.results()[0]["score"], rel=1e-4)
 
 
 def test_a_trial_that_fails_ends_no_other(tmp_path: Path) -> None:
@@ -309,6 +323,7 @@ def test_streams_of_batches_train_as_inline(tmp_path: Path, name: str) -> None:
     assert_equal(fused, inline)
 
 
+@pytest.mark.slow
 def test_steps_and_validations_are_those_of_fit(tmp_path: Path) -> None:
     def build_in_pairs(hp: Any) -> Any:
         model = build(hp)

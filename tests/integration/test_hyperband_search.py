@@ -127,6 +127,7 @@ def test_the_best_model_is_left_and_no_state(finished: Any) -> None:
     assert tuner.get_best_models(1)[0].built
 
 
+@pytest.mark.slow
 def test_each_run_of_a_model_that_its_data_build_goes_on_from_the_same_run(iris: Any, tmp_path: Any) -> None:
     tuner = hyperband(unbuilt, tmp_path, executions_per_trial=2, keep_checkpoints=1)
     trainings = train(tuner, iris)
@@ -137,6 +138,7 @@ def test_each_run_of_a_model_that_its_data_build_goes_on_from_the_same_run(iris:
         assert are_equal(before["end"]["weights"], after["begin"]["weights"])
 
 
+@pytest.mark.slow
 def test_a_budget_in_data_trains_on_a_share_from_scratch(iris: Any, tmp_path: Any) -> None:
     tuner = hyperband(built, tmp_path, budget="data")
     trainings = train(tuner, iris)
@@ -147,6 +149,7 @@ def test_a_budget_in_data_trains_on_a_share_from_scratch(iris: Any, tmp_path: An
         assert training["end"]["iterations"] == steps[record.data_share]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_promotes_from_stored_states(iris: Any, tmp_path: Any) -> None:
     def outcome(tuner: Hyperband) -> list[tuple[Any, ...]]:
         return [(record.trial_id, record.values, record.parent, record.score) for record in records(tuner)]

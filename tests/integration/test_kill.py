@@ -75,8 +75,10 @@ def theirs() -> Any:
     [
         pytest.param(ours("RandomSearchOracle"), 4, id="random"),
         pytest.param(ours("GridSearchOracle"), 11, id="grid"),
-        pytest.param(ours("BayesianOptimizationOracle", num_initial_points=4), 17, id="bayesian"),
-        pytest.param(theirs, 11, id="keras_tuner"),
+        pytest.param(
+            ours("BayesianOptimizationOracle", num_initial_points=4), 17, id="bayesian", marks=pytest.mark.slow
+        ),
+        pytest.param(theirs, 11, id="keras_tuner", marks=pytest.mark.slow),
     ],
 )
 def test_a_search_killed_after_any_write_ends_as_if_never_killed(

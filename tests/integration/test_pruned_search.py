@@ -55,6 +55,7 @@ def test_hopeless_trials_stop_early_and_the_best_is_found(project: dict[str, Any
         assert best.status == TrialStatus.COMPLETED
 
 
+@pytest.mark.slow
 def test_a_resumed_search_prunes_what_an_uninterrupted_one_would(project: dict[str, Any]) -> None:
     def outcome(records: list[Any]) -> list[tuple[Any, ...]]:
         return [(record.trial_id, record.values, record.status, record.epochs) for record in records]

@@ -25,6 +25,7 @@ def lines(language: str) -> list[str]:
     return [line for kind, text in BLOCKS if kind == language for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_scripts_and_commands_run_in_the_order_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

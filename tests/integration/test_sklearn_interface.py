@@ -103,11 +103,13 @@ def test_a_clone_is_not_fitted_and_has_the_same_parameters(fitted: TunedClassifi
     assert copied.get_params()["max_trials"] == 2
 
 
+@pytest.mark.slow
 def test_it_works_in_a_pipeline_under_cross_validation(iris: tuple[Any, Any]) -> None:
     scores = cross_val_score(make_pipeline(StandardScaler(), classifier(max_trials=1)), *iris, cv=2)
     assert scores.min() > 0.8
 
 
+@pytest.mark.slow
 def test_a_regressor_takes_one_share_of_the_samples_and_the_mean_of_folds() -> None:
     x, y = load_diabetes(return_X_y=True)
     estimator = regressor(cv=0.3, refit="ensemble").fit(x, (y - y.mean()) / y.std())
@@ -120,6 +122,7 @@ def test_an_estimator_of_scikit_learn_is_tuned_as_well(iris: tuple[Any, Any]) ->
     assert estimator.fit(*iris).score(*iris) > 0.9
 
 
+@pytest.mark.slow
 def test_a_search_in_a_directory_is_kept_and_resumed(iris: tuple[Any, Any], tmp_path: Path) -> None:
     first = classifier(directory=tmp_path).fit(*iris)
     again = classifier(directory=tmp_path, max_trials=3).fit(*iris)

@@ -25,6 +25,7 @@ def neighbours(**project: Any) -> Any:
     return kts.GridSearch(build, "f1_macro", cross_validation=3, tensorboard=None, seed=0, **project)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_scikit_learns_nested_loops() -> None:
     inner, outer = (StratifiedKFold(num, shuffle=True, random_state=0) for num in (3, 4))
     grid = GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1, 5, 25]}, cv=inner, scoring="f1_macro")

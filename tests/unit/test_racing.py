@@ -73,6 +73,7 @@ def test_what_is_no_racing_is_refused(value: Any) -> None:
         Racing(min_folds=1)
 
 
+@pytest.mark.slow
 def test_a_race_saves_runs_and_leaves_the_winner() -> None:
     x, y = load_iris(return_X_y=True)
 

@@ -95,6 +95,7 @@ def table(tuner: Any) -> list[Any]:
     return sorted((row["trial_id"], row["score"], tuple(row["task_scores"].items())) for row in tuner.results())
 
 
+@pytest.mark.slow
 def test_a_search_over_tasks_keeps_shows_and_resumes_its_results(capsys: pytest.CaptureFixture[str]) -> None:
     whole = tuner_of(cross_validation=2, project_name="whole")
     whole.search(tasks=TASKS, verbose=0)

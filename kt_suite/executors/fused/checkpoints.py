@@ -63,6 +63,7 @@ class Keeper:
     def finish(self, run: Run) -> None:
         """Takes what is needed of a run that has ended, while it is still in its stack."""
         spec = run.attempt.spec
+        run.attempt.runner._keep_build_config(run.model)
         if spec.keeps_state:
             run.lane.snapshot(run).save(fused_state_path(spec.directory, run.monitor.run))
         if self._keep and (not self._is_best_kept or run.monitor.best_epoch is None):

@@ -116,9 +116,7 @@ def _check_rows(loss: Any, target: Any, output: Any) -> None:
     if loss.reduction not in _REDUCTIONS:
         raise Unfusable([f"the loss {loss.name!r} has reduction={loss.reduction!r}: use 'sum_over_batch_size'"])
     if getattr(loss, "_fn_kwargs", {}).get("ignore_class") is not None:
-        raise Unfusable(
-            [f"the loss {loss.name!r} has an ignore_class, which no rule knows: use sample_weight"]
-        )
+        raise Unfusable([f"the loss {loss.name!r} has an ignore_class, which no rule knows: use sample_weight"])
     specs = [keras.KerasTensor(tensor.shape, loss.dtype) for tensor in (target, output)]
     reason = obstacle_of_function(loss, loss.call, object_key(loss), specs)
     if reason is not None:

@@ -67,7 +67,8 @@ def runs_a_program(runner: Any) -> float:
     How many kinds of models there are is estimated from those met once and twice (Chao, 1984, "Nonparametric estimation
     of the number of classes in a population", in the bias-corrected form), and as if all were as likely.
     """
-    trials = min(runner.oracle.max_trials or _MANY_TRIALS, 10_000)
+    bounds = (runner.oracle.max_trials, Space(runner.oracle.hyperparameters).size())
+    trials = min((bound for bound in bounds if bound is not None), default=_MANY_TRIALS)
     met: Counter[Any] = Counter()
     for number, hp in enumerate(_samples(runner)):
         if number == _FEW_SAMPLES and len(met) == 1:

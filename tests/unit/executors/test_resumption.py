@@ -97,6 +97,7 @@ def test_a_retry_goes_on_where_the_lost_attempt_was_and_ends_like_one_that_was_n
     assert Counter.epochs == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_runs_that_were_over_are_not_trained_again(tmp_path: Path) -> None:
     whole = outcome(search(tmp_path / "whole", "inline", executions_per_trial=2))
     lost = outcome(search(tmp_path / "lost", LosingExecutor(1, 1), executions_per_trial=2))
@@ -113,6 +114,7 @@ def test_a_run_that_had_stopped_by_itself_stays_stopped(tmp_path: Path) -> None:
     assert [one.epoch for one in lost._storage.reports("0000")] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_retry_begins_at_the_beginning_where_nothing_was_left(tmp_path: Path) -> None:
     whole = outcome(search(tmp_path / "whole", "inline"))
     lost = outcome(search(tmp_path / "lost", LosingExecutor(0, 2, interval=None)))

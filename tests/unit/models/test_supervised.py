@@ -425,6 +425,7 @@ def test_model_travels_to_other_processes(rows, values):
     assert (copied.task, copied.input_shape) == (model.task, model.input_shape)
 
 
+@pytest.mark.slow
 def test_plain_keras_tuner_searches_over_it(rows, tmp_path):
     x, y = rows
     hypermodel = MLP((3,), 3, task="multiclass", **SMALL)

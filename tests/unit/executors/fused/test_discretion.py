@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -80,24 +81,26 @@ def test_it_trains_inline_where_that_could_be_noticed(
     assert reason in tuner.explain_execution()
 
 
-def of_depth(most: int) -> Any:
+def of_depth(most: int, *, is_endless: bool = True) -> Any:
     def build(hp: Any) -> Any:
-        hidden = [layers.Dense(2) for _ in range(hp.Int("depth", 1, most))]
-        return compiled(hidden)
+        if is_endless:
+            hp.Float("rate", 0.0, 1.0)
+        return compiled([layers.Dense(2) for _ in range(hp.Int("depth", 1, most))])
 
     return build
 
 
 def test_it_counts_the_runs_that_will_share_a_program(tmp_path: Path) -> None:
-    def estimate(most: int, trials: int, **options: Any) -> float:
-        tuner = tuner_of(of_depth(most), tmp_path / f"{most} {trials} {options}", max_trials=trials, **options)
-        return preview.runs_a_program(tuner)
+    def estimate(build: Any, trials: int, **options: Any) -> float:
+        return preview.runs_a_program(tuner_of(build, tmp_path / str(next(numbers)), max_trials=trials, **options))
 
-    assert estimate(1, 20) == 20
-    assert estimate(1, 20, executions_per_trial=2) == 40
-    assert estimate(3, 30) == pytest.approx(10, rel=0.3)
-    assert estimate(40, 12) < 2
-    assert estimate(40, 400) > 4
+    numbers = itertools.count()
+    assert estimate(of_depth(1), 20) == 20
+    assert estimate(of_depth(1), 20, executions_per_trial=2) == 40
+    assert estimate(of_depth(3), 30) == pytest.approx(10, rel=0.3)
+    assert estimate(of_depth(3, is_endless=False), 30) < 2  # there are but three points
+    assert estimate(of_depth(40), 12) < 2
+    assert estimate(of_depth(40), 400) > 4
 
 
 def test_it_trains_inline_where_trials_are_of_too_many_kinds(tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ PLAN = settings(
 )
 
 
+@pytest.mark.slow
 @settings(PLAN, max_examples=3)
 @given(case=cases(("rows", "images"), 2))
 def test_small_random_networks(assert_equals_fit: Any, case: Case) -> None:
