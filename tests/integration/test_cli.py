@@ -67,6 +67,7 @@ def test_tune_prints_leaderboard_test_score_and_the_tensorboard_line(iris_search
     assert any(path.name.startswith("events.out.tfevents") for path in (folder / "logs").rglob("*"))
 
 
+@pytest.mark.slow
 def test_the_saved_model_is_the_best_one_and_plain_keras_loads_it(iris_search):
     folder, result, _ = iris_search
     code = (

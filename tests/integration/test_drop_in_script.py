@@ -111,6 +111,7 @@ def test_run_trial_may_return_a_result_in_any_form(kt: ModuleType, data: Any, tm
     assert "epochs" in tuner.get_best_hyperparameters()[0].values
 
 
+@pytest.mark.slow
 def test_hypermodels_may_train_in_their_own_way(kt: ModuleType, data: Any, tmp_path: Path) -> None:
     x, y = data
 

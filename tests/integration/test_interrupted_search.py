@@ -50,6 +50,7 @@ tuner.search(x, x[:, :1], validation_split=0.5, epochs=1000 if sys.argv[2] == "2
 """
 
 
+@pytest.mark.slow
 def test_an_interrupted_script_says_how_to_resume_and_goes_on_when_run_again(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

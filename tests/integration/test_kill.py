@@ -74,7 +74,7 @@ def theirs() -> Any:
     ("make_oracle", "every"),
     [
         pytest.param(ours("RandomSearchOracle"), 4, id="random"),
-        pytest.param(ours("GridSearchOracle"), 11, id="grid"),
+        pytest.param(ours("GridSearchOracle"), 11, id="grid", marks=pytest.mark.slow),
         pytest.param(
             ours("BayesianOptimizationOracle", num_initial_points=4), 17, id="bayesian", marks=pytest.mark.slow
         ),
