@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kt_suite.errors import InputError, rule
+from kt_suite.rows import is_dataset
 
 # Below this, pickling costs less than a file.
 _LARGE_BYTES = 1 << 16
@@ -112,7 +113,7 @@ def pack(data: Any, store: DataStore) -> Any:
     """
     if isinstance(data, np.ndarray):
         return store.keep_array(data)
-    if hasattr(data, "element_spec") and hasattr(data, "cardinality"):
+    if is_dataset(data):
         if int(data.cardinality()) == -1:
             raise InputError(
                 rule("A data set for worker processes", "have an end", data, 'Use take(), or executor="inline".')

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,15 +58,7 @@ def test_an_interrupted_script_says_how_to_resume_and_goes_on_when_run_again(tmp
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(tmp_path)]
     project = tmp_path / "untitled_project"
-    with subprocess.Popen([*command, "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        while not (Storage.exists(project) and finished(project) == 1):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
-    # Python leaves by the signal itself, which a shell shows as 130.
-    assert process.returncode == -signal.SIGINT
-    assert "run the same script again to resume" in output
+    interrupted([*command, "2"], project, lambda: finished(project) == 1, timeout=30)
     assert statuses(project) == [TrialStatus.COMPLETED, TrialStatus.IDLE]
     output = subprocess.run([*command, "0"], check=True, capture_output=True, text=True).stdout
     assert "trial 0000" not in output.split("ended")[0].replace("1 trial kept", "")
@@ -77,34 +71,35 @@ def test_fused_trials_are_interrupted_together_and_start_again(tmp_path: Path) -
     script.write_text(FUSED)
     command = [sys.executable, str(script), str(tmp_path)]
     project = tmp_path / "untitled_project"
-    with subprocess.Popen([*command, "20000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        while not (Storage.exists(project) and reports(project)):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGINT
+    output = interrupted([*command, "20000"], project, lambda: reports(project) > 0, timeout=120)
     assert "executor   fused" in output
-    assert "run the same script again to resume" in output
     assert statuses(project) == [TrialStatus.IDLE] * 4
     subprocess.run([*command, "200"], check=True, capture_output=True)
     assert statuses(project) == [TrialStatus.COMPLETED] * 4
 
 
+def interrupted(command: list[str], project: Path, is_time: Callable[[], bool], *, timeout: float) -> str:
+    """Returns what a script prints that gets Ctrl-C when it is time, and says how to resume."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while not (Storage.exists(project) and is_time()):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=timeout)
+    # Python leaves by the signal itself, which a shell shows as 130.
+    assert process.returncode == -signal.SIGINT
+    assert "run the same script again to resume" in output
+    return output
+
+
 def reports(project: Path) -> int:
-    storage = Storage.open(project, read_only=True)
-    try:
+    with contextlib.closing(Storage.open(project, read_only=True)) as storage:
         return sum(len(storage.reports(record.trial_id)) for record in storage.trials())
-    finally:
-        storage.close()
 
 
 def statuses(project: Path) -> list[str]:
-    storage = Storage.open(project, read_only=True)
-    try:
+    with contextlib.closing(Storage.open(project, read_only=True)) as storage:
         return [record.status for record in storage.trials()]
-    finally:
-        storage.close()
 
 
 def finished(project: Path) -> int:

@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -73,7 +74,7 @@ class Preparation:
         build_inputs(model, arguments["x"])
         try:
             check_run(model, arguments)
-            start = _start(attempt.spec, monitor.run, model)
+            start = _start(_left_by_stack(attempt.spec, monitor.run), model)
             group = self._group(model, arguments, plan)
         except (Unfusable, KTSuiteError):
             raise
@@ -124,7 +125,7 @@ def _prepare(
     if not isinstance(model, keras.Model):
         raise Unfusable([f"build returns a {type(model).__name__}, which is no Keras model"])
     holder._was_built = model.built
-    if spec.parent_directory is not None and not fused_state_path(spec.parent_directory, monitor.run).exists():
+    if spec.parent_directory is not None and _left_by_stack(spec, monitor.run) is None:
         holder._go_on_from(spec.parent_directory, model)
     options = holder._fit_options(trial, {**kwargs, "callbacks": [*own, monitor]})
     options = prepare_fit(holder.hypermodel, trial.hyperparameters, model, *args, **options)
@@ -133,9 +134,15 @@ def _prepare(
     return model, monitor, {name: value for name, value in bound.arguments.items() if name != "self"}
 
 
-def _start(spec: TrialSpec, run: int, model: Any) -> Snapshot | None:
-    """Returns the state that a stack has left of the run's first epochs, if any."""
-    if spec.parent_directory is None or not (path := fused_state_path(spec.parent_directory, run)).exists():
+def _left_by_stack(spec: TrialSpec, run: int) -> Path | None:
+    """Returns the file of the state that a stack has left of the run's first epochs, if any."""
+    path = None if spec.parent_directory is None else fused_state_path(spec.parent_directory, run)
+    return path if path is not None and path.exists() else None
+
+
+def _start(path: Path | None, model: Any) -> Snapshot | None:
+    """Returns the state in a file that a stack has left, and has the model take its learning rate."""
+    if path is None:
         return None
     start = Snapshot.read(path, view_of(model))
     if start.rate is not None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kt_suite.checks import inputs_of
+from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.lazy import variables_later
 from kt_suite.executors.fused.preparation import build_inputs
 from kt_suite.executors.fused.reasons import check_run
@@ -52,7 +54,7 @@ def judge_space(runner: Any) -> tuple[str | None, float]:
         return verdict.reasons[0], 0.0
     except Exception:  # the trials will say
         return "the model of the default values cannot be built", 0.0
-    most = _MOST_OPERATIONS * (_ACCELERATOR if has_accelerator() else 1.0)
+    most = _MOST_OPERATIONS * (_ACCELERATOR if backends.current().has_accelerator() else 1.0)
     number = operations(view_of(model))
     if number > most:
         return "each model keeps the device busy by itself", number
@@ -69,6 +71,9 @@ def runs_a_program(runner: Any) -> float:
     """
     bounds = (runner.oracle.max_trials, Space(runner.oracle.hyperparameters).size())
     trials = min((bound for bound in bounds if bound is not None), default=_MANY_TRIALS)
+    runs = trials * len(runner.run_plans())
+    if runs < _FEWEST_RUNS:
+        return float(runs)  # whatever their kinds, there are no more
     met: Counter[Any] = Counter()
     for number, hp in enumerate(_samples(runner)):
         if number == _FEW_SAMPLES and len(met) == 1:
@@ -80,14 +85,7 @@ def runs_a_program(runner: Any) -> float:
     once, twice = (sum(count == times for count in met.values()) for times in (1, 2))
     kinds = len(met) + once * (once - 1) / (2 * (twice + 1))
     programs = kinds * (1 - (1 - 1 / kinds) ** trials)
-    return float(trials * len(runner.run_plans()) / programs)
-
-
-def has_accelerator() -> bool:
-    """Whether the backend has more than processors."""
-    import keras
-
-    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+    return float(runs / programs)
 
 
 def preview(runner: Any) -> list[str]:
@@ -129,7 +127,7 @@ def _samples(runner: Any) -> Iterator[Any]:
 
 def _inputs(runner: Any) -> Any:
     """Returns what models are to be trained on; ``None`` before ``search`` is called."""
-    return [*runner._fit_args, runner._fit_kwargs.get("x")][0] if hasattr(runner, "_fit_args") else None
+    return inputs_of(runner._fit_args, runner._fit_kwargs)[0] if hasattr(runner, "_fit_args") else None
 
 
 def _build(runner: Any, hp: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kt_suite.checks import inputs_of
 from kt_suite.executors.fused import backend as backends
 from kt_suite.rows import leaves
 
@@ -45,7 +46,7 @@ def num_slots(runner: Any, operations: float = 0.0) -> int:
 
 def _num_rows(runner: Any) -> int:
     """Returns how many rows a trial reads at most, over all its epochs and runs; 0 if unknown."""
-    held = leaves([*runner._fit_args, runner._fit_kwargs.get("x")][0])
+    held = leaves(inputs_of(runner._fit_args, runner._fit_kwargs)[0])
     if not held or not hasattr(held[0], "shape"):  # nothing yet, or a stream
         return 0
     epochs = getattr(runner.oracle, "max_epochs", None) or runner._fit_kwargs.get("epochs") or 1

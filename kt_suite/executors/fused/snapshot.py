@@ -139,7 +139,7 @@ def weights_of(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "slots": [{} for _ in state["slots"]], "scalars": {}}
 
 
-def snapshot_of(group: Group, state: dict[str, Any], place: int, member: int) -> Snapshot:
+def snapshot_of(group: Group, state: dict[str, Any], place: int, member: int, rate: float | None = None) -> Snapshot:
     """Returns the snapshot of a member of the group, whose state is at a place of these arrays."""
     axes = group.variables[member]
 
@@ -154,4 +154,5 @@ def snapshot_of(group: Group, state: dict[str, Any], place: int, member: int) ->
         ],
         {name: float(to_numpy(value[place])) for name, value in state["scalars"].items()},
         int(to_numpy(state["steps"][place])),
+        rate,
     )

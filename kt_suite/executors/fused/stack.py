@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -288,12 +287,7 @@ class Stack:
         """Returns a function that gives a member's state as it is now, all taken off the device at once."""
         states = [weights_of(shard.state) if weights_only else shard.state for shard in self._shards]
         state, places, group = joined(states), self._places, self._group
-
-        def snapshot(position: int) -> Snapshot:
-            found = snapshot_of(group, state, places[position], places[position])
-            return dataclasses.replace(found, rate=self._constant_rate(position))
-
-        return snapshot
+        return lambda at: snapshot_of(group, state, places[at], places[at], self._constant_rate(at))
 
     def weights(self, position: int) -> list[np.ndarray]:
         """Returns a member's weights, in the order and the shapes of its ``model.get_weights()``."""
@@ -302,7 +296,7 @@ class Stack:
     def _snapshot(self, position: int) -> Snapshot:
         place = self._places[position]
         shard = self._shards[place // self._size]
-        return snapshot_of(self._group, shard.state, place - shard.start, place)
+        return snapshot_of(self._group, shard.state, place - shard.start, place, self._constant_rate(position))
 
     def _constant_rate(self, position: int) -> float | None:
         rate = self._rates[position]
@@ -310,8 +304,7 @@ class Stack:
 
     def write_back(self, position: int) -> None:
         """Sets the weights of a member's model, and the state of its optimizer (iterations, moments, rate)."""
-        snapshot = dataclasses.replace(self._snapshot(position), rate=self._constant_rate(position))
-        snapshot.write(self._views[position])
+        self._snapshot(position).write(self._views[position])
 
     def load(self, position: int) -> None:
         """Takes weights and optimizer state from a member's model, as after ``load_weights``."""
