@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from kt_suite._version import __version__
+from kt_suite.collector import settling
 
 if TYPE_CHECKING:
     from kt_suite import applications, distribution, engine, errors, executors, models, oracles, sklearn, tuners
@@ -79,9 +80,11 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"kt_suite.{name}")
+        with settling():
+            return importlib.import_module(f"kt_suite.{name}")
     if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+        with settling():
+            value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'kt_suite' has no attribute {name!r}")

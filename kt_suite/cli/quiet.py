@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from kt_suite.collector import settling
+
 _LEVEL, _SILENT = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 
@@ -18,7 +20,7 @@ def import_tensorflow() -> None:
     A user who has set a log level to see more sees everything.
     """
     is_silent = os.environ.setdefault(_LEVEL, _SILENT) == _SILENT
-    with _standard_error_held_back() if is_silent else contextlib.nullcontext():
+    with settling(), _standard_error_held_back() if is_silent else contextlib.nullcontext():
         importlib.import_module("keras_tuner")
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "kt_suite"
 
 # A module may import its own part and those of lower floors; parts of one floor are strangers to each other.
 FLOORS = [
-    {"errors", "seeds", "_version"},
+    {"errors", "seeds", "collector", "_version"},
     {"scorers"},
     {"hyperparameters", "objective", "trial", "data", "rows"},
     {

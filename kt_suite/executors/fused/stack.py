@@ -69,7 +69,8 @@ class Stack:
 
     def _pack(self, snapshots: Sequence[Snapshot]) -> None:
         """Lays members out on places, from the states they are in."""
-        self._terms = [terms_of(view.model, self._feed.targets) for view in self._views]
+        targets = self._feed.targets
+        self._terms = [terms_of(view.model, targets, checks=view is self._views[0]) for view in self._views]
         group = Group(self._views, self._terms, self._group)
         self._size = max(self._size, shard_size(group, self._feed.batch_size, len(self)))
         group.num_places = self._num_places()
