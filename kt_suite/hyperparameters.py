@@ -12,6 +12,7 @@ What differs from KerasTuner 1.4.8, on purpose:
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import copy
 import math
@@ -79,7 +80,7 @@ class _Revived:
         return cls(**fields)
 
 
-class _Stepped(_Revived):
+class _Stepped(_Revived, abc.ABC):
     """Levels that are exact: the last one included, none beyond the range, and each mapped to itself and back."""
 
     min_value: Any
@@ -96,8 +97,9 @@ class _Stepped(_Revived):
         value = super()._get_value_by_index(index)  # type: ignore[misc]
         return min(max(self._rounded(value), self.min_value), self.max_value)
 
+    @abc.abstractmethod
     def _rounded(self, value: float) -> Any:
-        raise NotImplementedError
+        """Returns a level without what computing it has added."""
 
     def _to_prob_with_step(self, value: Any) -> float:
         if self.sampling == "linear":

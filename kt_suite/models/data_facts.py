@@ -29,7 +29,7 @@ class DataFacts:
     is_batched: bool
 
 
-def is_dataset(x: Any) -> bool:
+def yields_batches(x: Any) -> bool:
     """Returns whether ``x`` yields batches of inputs and targets."""
     is_of_tensorflow = hasattr(x, "element_spec") and hasattr(x, "cardinality")  # it need not be installed
     return is_of_tensorflow or isinstance(x, keras.utils.PyDataset)
@@ -47,7 +47,7 @@ def read_data(x: Any, y: Any, prefix: str = "") -> DataFacts:
     Raises:
         kt_suite.errors.InputError: It cannot be trained on; the message says where and how to go on.
     """
-    if is_dataset(x):
+    if yields_batches(x):
         if y is not None:
             raise InputError(rule(f"{prefix}y", "be left out where x is a data set that yields both", type(y).__name__))
         return _read_dataset(x, f"{prefix}x", f"{prefix}y")
@@ -64,7 +64,7 @@ def read_data(x: Any, y: Any, prefix: str = "") -> DataFacts:
 
 def read_validation(validation_data: Any, training: DataFacts) -> np.ndarray:
     """Returns the labels of the validation data, after checking that it goes with the training data."""
-    if is_dataset(validation_data):
+    if yields_batches(validation_data):
         facts = read_data(validation_data, None, "validation ")
     elif isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
         facts = read_data(validation_data[0], validation_data[1], "validation ")
@@ -91,7 +91,7 @@ def batches(x: Any) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     Raises:
         kt_suite.errors.InputError: The data set never ends.
     """
-    if not is_dataset(x):
+    if not yields_batches(x):
         yield from ((chunk, None) for _, chunk in _chunks(_to_array(x, "x")))
         return
     if isinstance(x, keras.utils.PyDataset):

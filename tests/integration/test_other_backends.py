@@ -22,7 +22,7 @@ import keras_tuner
 import numpy as np
 import kt_suite as kts
 from kt_suite.models import MLP
-from kt_suite.models.data_facts import is_dataset
+from kt_suite.models.data_facts import yields_batches
 
 def build(hp):
     model = keras.Sequential([
@@ -39,7 +39,7 @@ x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 y = (x[:, 0] > 0).astype("int32")
 kts.executors.ProcessExecutor(workers=1)  # counts devices
 MLP((4,), 2, task="multiclass").build(keras_tuner.HyperParameters())
-assert not is_dataset(x)
+assert not yields_batches(x)
 
 found = []
 for argument in sys.argv[1:]:
