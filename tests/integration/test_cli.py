@@ -263,10 +263,3 @@ def test_init_makes_a_project_whose_script_and_tests_run(monkeypatch):
     assert keras.models.load_model("best.keras", compile=False).output_shape == (None, 3)
     found = json.loads(run("show", "searches/my_project", "--json").stdout)
     assert (found["trials"], Path(found["tensorboard"]).name) == (1, "tensorboard_logs")
-
-
-@pytest.mark.slow
-def test_the_line_in_the_readme_finds_a_good_model_of_the_digits():
-    found = json.loads(run("tune", "cnn", "--data", "digits", "--json", "--save", "best.keras").stdout)
-    assert found["trials"] >= 10
-    assert found["test"]["accuracy"] >= 0.97
