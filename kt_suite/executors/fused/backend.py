@@ -22,6 +22,9 @@ class Backend(Protocol):
     def compile(self, function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
         """Returns a compiled function of nested arrays."""
 
+    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
+
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""
 
@@ -71,6 +74,13 @@ class TensorFlowBackend:
         own = functools.partial(function)
         return self._tf.function(own, jit_compile=xla, autograph=False)  # type: ignore[no-any-return]
 
+    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
+        if not hasattr(function, "get_concrete_function"):
+            return False
+        function.get_concrete_function(*arguments)
+        return True
+
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""
         first = function(*(part[0] for part in parts))
@@ -111,6 +121,10 @@ class JaxBackend:
         import jax
 
         return jax.jit(function)  # type: ignore[no-any-return]
+
+    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
+        return False
 
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""

@@ -138,6 +138,9 @@ class FusedExecutor(Executor):
         yield from self._drop_stopped()
         yield from self._prepare_waiting()
         yield from self._place()
+        if len(self._lanes) > 1:
+            for lane in self._lanes:
+                lane.warm_up()
         for lane in list(self._lanes):
             if lane.runs:
                 yield from self._train_epoch(lane)
@@ -184,6 +187,7 @@ class FusedExecutor(Executor):
                         for run in attempt.runs:
                             check_alike(run.model, run.callbacks)
                     self._planner.add(attempt)
+                    self._planner.foresee(len(self._waiting))
                     self._attempts[spec.trial_id] = attempt
                 yield from failure
             except Unfusable as verdict:

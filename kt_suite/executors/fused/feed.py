@@ -55,6 +55,11 @@ class Feed:
         self._passes = self._taken = 0  # of the rows, where an epoch is a number of steps
 
     @property
+    def is_all_resident(self) -> bool:
+        """Whether an epoch is one pass over arrays, which can be looked at beforehand."""
+        return self._stream is None and self._options.steps_per_epoch is None
+
+    @property
     def has_resident_validation(self) -> bool:
         """Whether validation can be part of the same program."""
         return self._test is not None and self._stream is None

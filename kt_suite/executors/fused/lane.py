@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -101,6 +102,11 @@ class Lane:
         """Has a run take weights and optimizer from its Keras model."""
         self._on_host = {}
         self.stack.load(run.position)
+
+    def warm_up(self) -> None:
+        """Has a thread compile the program while others are traced and train."""
+        with contextlib.suppress(Exception):  # it fails again, and is seen, when it trains
+            self.stack.warm_up(validate=any(run.is_validated for run in self.runs))
 
     def train_epoch(self, rates: Sequence[np.ndarray | None]) -> list[dict[str, Any]]:
         """Trains all runs for one epoch; returns their logs.

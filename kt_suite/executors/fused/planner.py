@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kt_suite.executors.base import TrialSpec
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.lane import Lane
 from kt_suite.executors.fused.memory import free_memory
+from kt_suite.executors.fused.snapshot import Snapshot
+from kt_suite.executors.fused.stack import Stack
+from kt_suite.executors.fused.view import view_of
 from kt_suite.executors.fused.widths import width_classes
 
 # A run's variables: weights, gradients, two moments of the optimizer, and the Keras model's own; before it is measured.
 _COPIES = 6
+# Runs that show whether all are alike, and attempts to come, whose building takes as long as the compiling beside it.
+_ENOUGH_TO_TELL, _WORTH_FORESEEING = 3, 16
 
 
 class Planner:
@@ -58,6 +65,26 @@ class Planner:
         """Takes in the runs of an attempt."""
         self._ready += attempt.runs
         self._ready_bytes += sum(map(self._bytes_of, attempt.runs))
+
+    def foresee(self, count: int) -> None:
+        """Has a thread compile the program that all runs will share, while others are built, if the first are alike.
+
+        Args:
+            count: Attempts that are still to be built.
+        """
+        runs = self._ready
+        if self.num_lanes or count < _WORTH_FORESEEING or len({id(run.attempt) for run in runs}) != _ENOUGH_TO_TELL:
+            return
+        with contextlib.suppress(Exception):  # what cannot be done is told when it is tried for good
+            views = [view_of(run.model) for run in runs]
+            kinds = [(run.group[0], view.widths, view.choices) for run, view in zip(runs, views, strict=True)]
+            if any(kind != kinds[0] for kind in kinds):
+                return
+            blank = [replace(run.member, start=Snapshot.blank(view)) for run, view in zip(runs, views, strict=True)]
+            _, data, options = runs[0].group
+            options.epochs = _most_epochs(runs)
+            stack = Stack(blank, data, options, expected=len(runs) + count * len(runs[0].attempt.runs))
+            stack.warm_up(validate=any(run.is_validated for run in runs))
 
     def forget(self, attempt: Attempt) -> None:
         """Drops the runs of an attempt that wait for a place."""
@@ -124,7 +151,7 @@ class Planner:
 
     def _open(self, runs: list[Run]) -> Lane:
         key, data, options = runs[0].group
-        options.epochs = max(run.epochs - run.epoch for run in runs)
+        options.epochs = _most_epochs(runs)
         lane = Lane(key, runs, data, options)
         self._measured[key] = max(self._measured.get(key, 0), lane.stack.nbytes)
         fitting = max(1, self._limit // max(1, lane.stack.nbytes))
@@ -149,6 +176,10 @@ class Planner:
             for reason, ids in self.reasons.items()
         ]
         return lines
+
+
+def _most_epochs(runs: Sequence[Run]) -> int:
+    return max(run.epochs - run.epoch for run in runs)
 
 
 def _trials(ids: Collection[str]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -43,10 +46,25 @@ class Program:
         self.group, self.terms, self.measures = group, terms, measures
         self.is_ragged, self.xla = is_ragged, xla
         self.is_warm = False
+        self._warming: concurrent.futures.Future[Any] | None = None
         self.forward = Forward(group, terms)
         self.backend = backends.current()
         self.run = self.backend.compile(self._run, xla)
         self.predict = self.backend.compile(self._predict, xla)
+
+    def warm_up(self, arguments: Sequence[Any]) -> None:
+        """Has another thread compile the program, for ``run`` with arguments of these shapes; what that gives is lost.
+
+        Tracing is Keras' and stays in this thread, for what else this one does to Keras in the meantime.
+        """
+        if not self.is_warm and self._warming is None and self.backend.can_trace(self.run, arguments):
+            self._warming = _compiler().submit(self.run, *arguments)
+
+    def wait(self) -> None:
+        """Waits for a thread that compiles the program. What has failed there fails again, and is seen, when run."""
+        if self._warming is not None:
+            self.is_warm = self._warming.exception() is None
+            self._warming = None
 
     def empty_sums(self) -> dict[str, Any]:
         """Returns what an epoch adds up, before its first batch."""
@@ -185,6 +203,11 @@ def pick(batches: Batches, step: Any) -> Batches:
         "w": None if batches["w"] is None else [weights(array) for array in batches["w"]],
         "mask": mask,
     }
+
+
+@functools.cache
+def _compiler() -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="compiler")  # XLA has threads of its own
 
 
 _programs: OrderedDict[Any, Program] = OrderedDict()

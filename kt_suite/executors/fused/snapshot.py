@@ -52,6 +52,16 @@ class Snapshot:
         return cls(weights, found, scalars, int(to_numpy(inner._iterations)))
 
     @classmethod
+    def blank(cls, view: View) -> Snapshot:
+        """Returns the state of a model whose weights are all zero."""
+        weights = [np.zeros(variable.shape, variable.dtype) for variable in view.weights]
+        slots = [
+            {name: np.zeros_like(weights[number]) for name in view.optimizer.slots(view.model.optimizer)}
+            for number in view.trainable
+        ]
+        return cls(weights, slots, dict.fromkeys(view.optimizer.scalars(view.model.optimizer), 0.0), 0)
+
+    @classmethod
     def read(cls, path: Path, view: View) -> Snapshot:
         """Reads what :meth:`save` wrote of a model like this one."""
         optimizer, count = view.model.optimizer, range(len(view.trainable))

@@ -36,13 +36,14 @@ class Stack:
         members: At least one; their skeletons are equal.
         data: What they train on.
         options: How.
+        expected: Members to lay the program out for, if more are to come.
 
     Raises:
         kt_suite.executors.fused.Unfusable: The members cannot share a program, or not with this data.
     """
 
-    def __init__(self, members: Sequence[Member], data: Data, options: Options) -> None:
-        self.options = options
+    def __init__(self, members: Sequence[Member], data: Data, options: Options, *, expected: int = 0) -> None:
+        self.options, self._expected = options, expected
         self.epoch = 0
         self._feed = Feed(members[0].model, data, options)
         self._members = list(members)
@@ -72,12 +73,12 @@ class Stack:
         targets = self._feed.targets
         self._terms = [terms_of(view.model, targets, checks=view is self._views[0]) for view in self._views]
         group = Group(self._views, self._terms, self._group)
-        self._size = max(self._size, shard_size(group, self._feed.batch_size, len(self)))
+        self._size = max(self._size, shard_size(group, self._feed.batch_size, max(len(self), self._expected)))
         group.num_places = self._num_places()
         self._lay_out(group, gather(group, snapshots))
 
     def _num_places(self) -> int:
-        return -(-len(self) // self._size) * self._size
+        return -(-max(len(self), self._expected) // self._size) * self._size
 
     def _lay_out(self, group: Group, state: Any) -> None:
         """Has members take the first places of a group, from a state as arrays."""
@@ -137,6 +138,23 @@ class Stack:
         """Rows of a batch, as far as known."""
         return self._feed.batch_size
 
+    def warm_up(self, *, validate: bool) -> None:
+        """Has another thread compile the program of the first epoch, which then waits for it.
+
+        Args:
+            validate: Whether that epoch is to be evaluated.
+        """
+        if self._program.is_warm or not self._feed.is_all_resident:
+            return
+        iterations = self._iterations()
+        ((chunk, _),) = self._feed.training(self.epoch, iterations, None)
+        training = {**chunk, "rates": self._rates_of(iterations, 0, chunk["order"].shape[0], None)}
+        tests, empty = validate and self._feed.has_resident_validation, self._program.empty_sums()
+        validation = self._shards[0].of(self._feed.validation()) if tests else None
+        shard = self._shards[0]
+        arguments = (shard.constants, shard.state, shard.of(training), empty, validation, empty if tests else None)
+        self._program.warm_up(arguments)
+
     def train_epoch(
         self, *, validate: bool = False, learning_rates: np.ndarray | None = None, order: np.ndarray | None = None
     ) -> list[dict[str, float]]:
@@ -152,6 +170,7 @@ class Stack:
             The logs of each member.
         """
         self._move_together()
+        self._program.wait()
         started, program = time.perf_counter(), self._program
         was_warm = program.is_warm
         iterations = self._iterations()
