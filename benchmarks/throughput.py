@@ -4,7 +4,8 @@ Each search runs in a process of its own, imports and compiling included, in tur
 does so for both. KerasTuner may run a fraction of the trials (``--share``): its time is then scaled by the trial, the
 imports apart, and the table says so. Its Hyperband cannot be cut short, and runs once whatever ``--rounds`` says. The
 two draw other values from the same space; so the scores of all trials are compared (Mann-Whitney), over all seeds. All
-cases, as below, take a quarter of an hour on two cores:
+cases, as below, take a quarter of an hour on two cores. Run it where no extra is installed, as most users have it:
+TensorFlow imports JAX where it finds it, which takes a second in both arms.
 
     python benchmarks/throughput.py --rounds 3 --share 0.0625
 """
@@ -91,6 +92,7 @@ def digits() -> tuple[Any, Any]:
 def run_arm(case: str, arm: str, num_trials: int, seed: int) -> None:
     """Runs one search in this process, and prints what it took and came to as JSON."""
     began = time.perf_counter()
+    # The tuners first, in both arms: they bring Keras, with kt_suite a second sooner, as the garbage collector rests.
     if arm == "kt_suite":
         import kt_suite as tuners
 
@@ -99,9 +101,10 @@ def run_arm(case: str, arm: str, num_trials: int, seed: int) -> None:
         import keras_tuner as tuners
 
         options = {}
+    _ = tuners.RandomSearch
     import keras
 
-    _ = tuners.RandomSearch, keras.Sequential
+    _ = keras.Sequential
     x, y = digits()
     imported = time.perf_counter()
     common = {"objective": "val_accuracy", "seed": seed, "directory": "projects", **options}
@@ -174,6 +177,7 @@ class _Phases:
         self._wrap(lane.Lane, "__init__", "stack")
         self._wrap(lane.Lane, "take_in", "stack")
         self._wrap(lane.Lane, "remove", "stack")
+        self._wrap(stack.Stack, "warm_up", "trace and compile")
         self._wrap(stack.Stack, "train_epoch", "run")
         self._wrap(checkpoints.Keeper, "write", "checkpoints")
         self._wrap(checkpoints.Keeper, "finish", "checkpoints")
