@@ -43,7 +43,7 @@ def entry_point(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(entry_point: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Returns what starts TensorBoard on a log directory and returns its address."""
     with contextlib.ExitStack() as stack:
