@@ -75,6 +75,9 @@ class Planner:
         runs = self._ready
         if self.num_lanes or count < _WORTH_FORESEEING or len({id(run.attempt) for run in runs}) != _ENOUGH_TO_TELL:
             return
+        expected = len(runs) + count * len(runs[0].attempt.runs)
+        if expected * self._bytes_of(runs[0]) > self._limit:
+            return
         with contextlib.suppress(Exception):  # what cannot be done is told when it is tried for good
             views = [view_of(run.model) for run in runs]
             kinds = [(run.group[0], view.widths, view.choices) for run, view in zip(runs, views, strict=True)]
@@ -83,7 +86,7 @@ class Planner:
             blank = [replace(run.member, start=Snapshot.blank(view)) for run, view in zip(runs, views, strict=True)]
             _, data, options = runs[0].group
             options.epochs = _most_epochs(runs)
-            stack = Stack(blank, data, options, expected=len(runs) + count * len(runs[0].attempt.runs))
+            stack = Stack(blank, data, options, expected=expected)
             stack.warm_up(validate=any(run.is_validated for run in runs))
 
     def forget(self, attempt: Attempt) -> None:

@@ -69,9 +69,17 @@ def test_a_program_that_fails_to_compile_beforehand_fails_when_it_trains(
         broken.train_epoch()
 
 
-@pytest.mark.parametrize("widths", [(4, 4), (4, 8)])
-def test_models_alike_share_the_program_that_was_compiled_while_they_were_built(
-    rows: Any, tmp_path: Path, made: list[Program], monkeypatch: pytest.MonkeyPatch, widths: tuple[int, int]
+@pytest.mark.parametrize(
+    ("widths", "memory_limit", "is_foreseen"), [((4, 4), None, True), ((4, 8), None, False), ((4, 4), 5000, False)]
+)
+def test_models_alike_share_a_program_compiled_while_they_are_built_if_memory_holds_them(
+    rows: Any,
+    tmp_path: Path,
+    made: list[Program],
+    monkeypatch: pytest.MonkeyPatch,
+    widths: tuple[int, int],
+    memory_limit: int | None,
+    is_foreseen: bool,
 ) -> None:
     begun = []
     original = Stack.train_epoch
@@ -89,9 +97,10 @@ def test_models_alike_share_the_program_that_was_compiled_while_they_were_built(
         return model
 
     x, y = rows
+    executor = kt_suite.executors.FusedExecutor(memory_limit=memory_limit)
     options: dict[str, Any] = {"seed": 1, "directory": tmp_path, "tensorboard": None}
-    tuner = kt_suite.RandomSearch(build, "loss", max_trials=20, executor="fused", **options)
+    tuner = kt_suite.RandomSearch(build, "loss", max_trials=20, executor=executor, **options)
     tuner.search(x, y, epochs=1, verbose=0)
-    assert [one for one, _ in begun] == made
-    assert [is_warming for _, is_warming in begun] == [widths == (4, 4)]
+    assert {one for one, _ in begun} == set(made)
+    assert [is_warming for _, is_warming in begun] == ([True] if is_foreseen else [False] * len(begun))
     assert len(tuner.oracle.get_best_trials(20)) == 20
