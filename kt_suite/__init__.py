@@ -79,15 +79,14 @@ __all__ = [  # noqa: RUF022 - grouped by what they are
 
 
 def __getattr__(name: str) -> Any:
+    if name not in _MODULES and name not in _HOMES:
+        raise AttributeError(f"module 'kt_suite' has no attribute {name!r}")
+    with settling():
+        module = importlib.import_module(_HOMES.get(name, f"kt_suite.{name}"))
     if name in _MODULES:
-        with settling():
-            return importlib.import_module(f"kt_suite.{name}")
-    if name in _HOMES:
-        with settling():
-            value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'kt_suite' has no attribute {name!r}")
+        return module
+    value = globals()[name] = getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:

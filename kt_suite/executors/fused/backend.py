@@ -11,7 +11,13 @@ import numpy as np
 
 
 class Backend(Protocol):
-    """What both do."""
+    """What both do.
+
+    Attributes:
+        traces_apart: Whether a compiled function can be traced before the first call, which then only compiles it.
+    """
+
+    traces_apart: bool
 
     def gradient(self, function: Callable[[list[Any]], tuple[Any, Any]], weights: list[Any]) -> tuple[list[Any], Any]:
         """Returns the gradients of the first that ``function(weights)`` returns, and the second."""
@@ -22,8 +28,8 @@ class Backend(Protocol):
     def compile(self, function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
         """Returns a compiled function of nested arrays."""
 
-    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
-        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
+    def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        """Traces a compiled function for arguments of these shapes, if it ``traces_apart``."""
 
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""
@@ -40,6 +46,8 @@ class Backend(Protocol):
 
 class TensorFlowBackend:
     """TensorFlow: a tape, ``tf.while_loop`` and ``tf.function``."""
+
+    traces_apart = True
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -74,12 +82,9 @@ class TensorFlowBackend:
         own = functools.partial(function)
         return self._tf.function(own, jit_compile=xla, autograph=False)  # type: ignore[no-any-return]
 
-    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
-        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
-        if not hasattr(function, "get_concrete_function"):
-            return False
-        function.get_concrete_function(*arguments)
-        return True
+    def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        """Traces a compiled function for arguments of these shapes."""
+        function.get_concrete_function(*arguments)  # type: ignore[attr-defined]
 
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""
@@ -103,6 +108,8 @@ class TensorFlowBackend:
 class JaxBackend:
     """JAX: ``value_and_grad``, ``lax.fori_loop`` and ``jit``; always compiled by XLA."""
 
+    traces_apart = False
+
     def gradient(self, function: Callable[[list[Any]], tuple[Any, Any]], weights: list[Any]) -> tuple[list[Any], Any]:
         """Returns the gradients of the first that ``function(weights)`` returns, and the second."""
         import jax
@@ -122,9 +129,8 @@ class JaxBackend:
 
         return jax.jit(function)  # type: ignore[no-any-return]
 
-    def can_trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
-        """Traces a compiled function, where that can be done apart from compiling it for its first call."""
-        return False
+    def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        """Leaves tracing to the first call."""
 
     def map_members(self, function: Callable[..., list[Any]], parts: Sequence[Any]) -> list[Any]:
         """Returns ``function(*part)`` of each member's slices, stacked; one member after the other."""

@@ -103,10 +103,14 @@ class Lane:
         self._on_host = {}
         self.stack.load(run.position)
 
+    @property
+    def _is_validated(self) -> bool:
+        return any(run.is_validated for run in self.runs)
+
     def warm_up(self) -> None:
         """Has a thread compile the program while others are traced and train."""
         with contextlib.suppress(Exception):  # it fails again, and is seen, when it trains
-            self.stack.warm_up(validate=any(run.is_validated for run in self.runs))
+            self.stack.warm_up(validate=self._is_validated)
 
     def train_epoch(self, rates: Sequence[np.ndarray | None]) -> list[dict[str, Any]]:
         """Trains all runs for one epoch; returns their logs.
@@ -115,8 +119,7 @@ class Lane:
             rates: Of each run, the learning rates that its callbacks set before each batch, if they do.
         """
         self._on_host = {}
-        validates = any(run.is_validated for run in self.runs)
-        logs = self.stack.train_epoch(validate=validates, learning_rates=self._rates(rates))
+        logs = self.stack.train_epoch(validate=self._is_validated, learning_rates=self._rates(rates))
         self.epochs_done += 1
         return logs
 

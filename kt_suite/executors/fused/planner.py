@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from kt_suite.executors.base import TrialSpec
+from kt_suite.executors.fused import backend as backends
 from kt_suite.executors.fused.attempt import Attempt, Run
 from kt_suite.executors.fused.lane import Lane
 from kt_suite.executors.fused.memory import free_memory
@@ -73,7 +74,12 @@ class Planner:
             count: Attempts that are still to be built.
         """
         runs = self._ready
-        if self.num_lanes or count < _WORTH_FORESEEING or len({id(run.attempt) for run in runs}) != _ENOUGH_TO_TELL:
+        if (
+            not backends.current().traces_apart
+            or self.num_lanes
+            or count < _WORTH_FORESEEING
+            or len({id(run.attempt) for run in runs}) != _ENOUGH_TO_TELL
+        ):
             return
         expected = len(runs) + count * len(runs[0].attempt.runs)
         if expected * self._bytes_of(runs[0]) > self._limit:

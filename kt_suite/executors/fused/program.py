@@ -57,8 +57,13 @@ class Program:
 
         Tracing is Keras' and stays in this thread, for what else this one does to Keras in the meantime.
         """
-        if not self.is_warm and self._warming is None and self.backend.can_trace(self.run, arguments):
-            self._warming = _compiler().submit(self.run, *arguments)
+        self.backend.trace(self.run, arguments)
+        self._warming = _compiler().submit(self.run, *arguments)
+
+    @property
+    def can_warm_up(self) -> bool:
+        """Whether it is still to be compiled, by another thread if asked to."""
+        return self.backend.traces_apart and not self.is_warm and self._warming is None
 
     def wait(self) -> None:
         """Waits for a thread that compiles the program. What has failed there fails again, and is seen, when run."""

@@ -144,7 +144,7 @@ class Stack:
         Args:
             validate: Whether that epoch is to be evaluated.
         """
-        if self._program.is_warm or not self._feed.is_all_resident:
+        if not (self._program.can_warm_up and self._feed.is_all_resident):
             return
         iterations = self._iterations()
         ((chunk, _),) = self._feed.training(self.epoch, iterations, None)
